@@ -1,0 +1,51 @@
+import type { SendCommand } from './events.ts';
+import type { GapReason } from './server-frames.ts';
+
+/**
+ * An inbox entry is the text of its frame without `seq`, `gen` and `replayed`. It is encoded once, by messaging, and
+ * passed through Redis, Kafka and the gateway as it is. `t`, `position` and `conversation` come first, in this order:
+ * the Lua scripts and the gateway read them from the head of the text without parsing the rest.
+ */
+export type EntryText = string;
+
+/** The entry of a message. `kind` is always there; what the sender left out stays out. */
+export function messageEntry(send: SendCommand, position: number, storedAt: number): EntryText {
+  return JSON.stringify({
+    t: 'message',
+    position,
+    conversation: send.conversation,
+    id: send.id,
+    from: send.from,
+    kind: send.kind ?? 'text',
+    sentAt: send.at,
+    storedAt,
+    replyTo: send.replyTo,
+    ttlSeconds: send.ttlSeconds,
+    urgent: send.urgent,
+    attachments: send.attachments,
+    body: send.body,
+  });
+}
+
+/** Marks the sender's own copy of a message. */
+export function ownCopy(entry: EntryText): EntryText {
+  return `${entry.slice(0, -1)},"self":true}`;
+}
+
+/** The position at the head of an entry. @throws Error where the text is not an entry. */
+export function entryPosition(entry: EntryText): number {
+  const start = entry.indexOf('"position":');
+  const position = Number.parseInt(entry.slice(start + 11, start + 28), 10);
+  if (start < 0 || start > 40 || !Number.isSafeInteger(position)) throw new Error(`not an inbox entry: ${entry.slice(0, 60)}`);
+  return position;
+}
+
+/** The frame that a device gets for an entry. */
+export function entryFrame(entry: EntryText, seq: number, gen: number, replayed: boolean): string {
+  return `{"seq":${seq},"gen":${gen},"replayed":${replayed},${entry.slice(1)}`;
+}
+
+/** A gap in the place of the entries `from`..`to`, as it goes into `outgoing`: a frame but for its `gen`. */
+export function gapEntry(from: number, to: number, reason: GapReason, conversations: readonly string[]): EntryText {
+  return JSON.stringify({ t: 'gap', position: 0, conversation: '', from, to, count: to - from + 1, reason, conversations });
+}

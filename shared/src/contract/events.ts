@@ -1,0 +1,134 @@
+import { z } from 'zod';
+import { messageFields } from './client-frames.ts';
+import { conversationSchema, deviceSchema, messageIdSchema, userSchema } from './ids.ts';
+
+/** Kafka's topics. What each carries, its key and its codec are below: one schema an event. */
+export const TOPICS = {
+  incoming: 'incoming_messages',
+  userEvents: 'user_events',
+  outgoing: 'outgoing_messages',
+  deadLetters: 'dead_letters',
+} as const;
+export const MAX_RECORD_BYTES = 512 * 1024;
+
+/** Where the answer to a command goes: a connection and the slot of the gateway that owns it. HTTP has none. */
+const returnAddress = z.object({ conn: z.string(), slot: z.int().min(0) });
+
+// ---- incoming_messages: key = conversation
+
+const sendCommand = z.object({
+  t: z.literal('send'),
+  from: userSchema,
+  conversation: conversationSchema,
+  ...messageFields,
+  at: z.int(),
+  ret: returnAddress.optional(),
+});
+export type SendCommand = z.infer<typeof sendCommand>;
+
+const deleteCommand = z.object({
+  t: z.literal('delete'),
+  from: userSchema,
+  id: messageIdSchema,
+  conversation: conversationSchema,
+  position: z.int().min(0),
+  at: z.int(),
+  ret: returnAddress.optional(),
+});
+export type DeleteCommand = z.infer<typeof deleteCommand>;
+
+const incomingCommand = z.discriminatedUnion('t', [sendCommand, deleteCommand]);
+export type IncomingCommand = z.infer<typeof incomingCommand>;
+export const incomingKey = (command: IncomingCommand): string => command.conversation;
+
+// ---- user_events: key = user
+
+const session = { user: userSchema, device: deviceSchema, conn: z.string(), slot: z.int().min(0) };
+const userEvent = z.discriminatedUnion('t', [
+  z.object({ t: z.literal('user_connected'), ...session, lease: z.string(), at: z.int() }),
+  z.object({ t: z.literal('user_disconnected'), ...session, at: z.int() }),
+  z.object({ t: z.literal('acked'), ...session, gen: z.int(), seq: z.int(), position: z.int() }),
+  z.object({ t: z.literal('nacked'), ...session, gen: z.int(), seq: z.int(), position: z.int(), reason: z.string() }),
+  /** Replay again from `from` on, the first seq that the gateway has not written to this connection. */
+  z.object({ t: z.literal('refill'), ...session, gen: z.int(), from: z.int() }),
+  /** Acked by HTTP, where the gateway moved the cursor itself: makes it durable and releases the next page. */
+  z.object({ t: z.literal('acked_by_http'), user: userSchema, device: deviceSchema }),
+  /** Somebody waits for this user's inbox to be whole. */
+  z.object({ t: z.literal('rebuild_requested'), user: userSchema }),
+]);
+export type UserEvent = z.infer<typeof userEvent>;
+export type UserEventOf<T extends UserEvent['t']> = Extract<UserEvent, { t: T }>;
+export const userEventKey = (event: UserEvent): string => event.user;
+
+// ---- outgoing_messages: partition = slot of the gateway
+
+/** What a gateway is told to do with one of its connections. `conn` unknown: dropped, the inbox has it (decision 12). */
+export type OutgoingOp =
+  /** Entries `entries[e[0]]`, `entries[e[1]]` … of the record, as seq `q`, `q + 1` …; those up to seq `r` may have been sent before. */
+  | { t: 'deliver'; conn: string; gen: number; q: number; e: number[]; r: number }
+  /** A gap as an entry of its own, `entries[e]`, seq `q`: stands for several seqs, so nothing in `deliver` could. */
+  | { t: 'gap'; conn: string; gen: number; from: number; q: number; e: number }
+  /** The backlog ends at `seq`. */
+  | { t: 'drained'; conn: string; gen: number; seq: number }
+  | { t: 'welcome'; conn: string; gen: number; acked: number; tail: number }
+  | { t: 'reset'; conn: string; gen: number; acked: number; tail: number }
+  /** This is how far the inbox goes: whoever has written less asks for a refill. */
+  | { t: 'probe'; conn: string; gen: number; tail: number }
+  | { t: 'stored'; conn: string; id: string; conversation: string; position: number; at: number }
+  | { t: 'rejected'; conn: string; id: string; code: string; message: string }
+  | { t: 'close'; conn: string; code: number; reason: string };
+export type OutgoingRecord = { ops: OutgoingOp[]; entries: string[] };
+
+/** First line the ops, then an entry a line: JSON text has no raw newline, so entries need no second encoding. */
+export function encodeOutgoing(record: OutgoingRecord): string {
+  const head = JSON.stringify(record.ops);
+  return record.entries.length === 0 ? head : `${head}\n${record.entries.join('\n')}`;
+}
+
+/** @throws SyntaxError, TypeError where the record is not one of ours: the reader counts and drops it, a hint is no truth. */
+export function decodeOutgoing(text: string): OutgoingRecord {
+  const [head = '', ...entries] = text.split('\n');
+  const ops = JSON.parse(head) as OutgoingOp[];
+  if (!Array.isArray(ops)) throw new TypeError('outgoing record: its first line is not an array');
+  return { ops, entries };
+}
+
+// ---- dead_letters: key = source
+
+const deadLetter = z.object({
+  source: z.string(),
+  reason: z.string(),
+  at: z.int(),
+  /** Where it was: a record of a topic, or an entry of a user's inbox that a device refused. */
+  topic: z.string().optional(),
+  partition: z.int().optional(),
+  offset: z.string().optional(),
+  user: z.string().optional(),
+  device: z.string().optional(),
+  seq: z.int().optional(),
+  key: z.string().nullable(),
+  /** The record's bytes as base64: what could not be decoded has no better form. */
+  valueBase64: z.string().nullable(),
+});
+export type DeadLetter = z.infer<typeof deadLetter>;
+
+export type Decoded<T> = { ok: true; value: T } | { ok: false; reason: string };
+
+/** @returns the event, or why the bytes are none. Never throws: what is undecodable goes to the dead letters. */
+function decode<T>(schema: z.ZodType<T>, bytes: Buffer | null): Decoded<T> {
+  if (bytes === null) return { ok: false, reason: 'the record has no value' };
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    return { ok: false, reason: `not JSON: ${(error as Error).message}` };
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  const issue = parsed.error.issues[0];
+  return { ok: false, reason: `${issue?.path.join('.') || 'record'}: ${issue?.message ?? 'invalid'}` };
+}
+
+export const decodeIncoming = (bytes: Buffer | null): Decoded<IncomingCommand> => decode(incomingCommand, bytes);
+export const decodeUserEvent = (bytes: Buffer | null): Decoded<UserEvent> => decode(userEvent, bytes);
+export const decodeDeadLetter = (bytes: Buffer | null): Decoded<DeadLetter> => decode(deadLetter, bytes);

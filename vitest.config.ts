@@ -1,0 +1,32 @@
+import { defineConfig } from 'vitest/config';
+
+const resolve = { conditions: ['source'] };
+const ssr = { resolve: { conditions: ['source', 'node', 'import', 'default'] } };
+
+/**
+ * unit: pure, no engine. integration: on engines that one global setup starts for the whole run. e2e: each file starts
+ * what it needs by the launcher, one file at a time, for it measures nothing but the machine has two cores.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      { resolve, ssr, test: { name: 'unit', include: ['*/src/**/*.test.ts', 'e2e/model/**/*.test.ts'], exclude: ['**/*.int.test.ts', '**/node_modules/**'] } },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'integration',
+          include: ['*/src/**/*.int.test.ts'],
+          globalSetup: ['e2e/support/engines-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: { name: 'e2e', include: ['e2e/**/*.e2e.test.ts'], fileParallelism: false, testTimeout: 180_000, hookTimeout: 180_000 },
+      },
+    ],
+  },
+});
