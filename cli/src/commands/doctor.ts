@@ -1,0 +1,69 @@
+import pc from 'picocolors';
+import { type Command, EXIT, parseCommandLine } from '../command.ts';
+import type { Check } from '../doctor/check.ts';
+import { checkMachine } from '../doctor/check-machine.ts';
+import { checkRun } from '../doctor/check-run.ts';
+import { checkTools } from '../doctor/check-tools.ts';
+import { harmless } from '../render.ts';
+import { resolveTarget, type Target } from '../target.ts';
+
+export const doctorCommand: Command = {
+  name: 'doctor',
+  summary: 'look at the machine, the engines and what runs; say what to do',
+  help: `Usage: restante doctor [--json] [--data-dir DIR]
+
+Looks at Node, Java and Maven, memory, disk and limits, the ports, the processes that
+run.json names, and asks Kafka, Redis and DynamoDB themselves. Each line is ok, a warning
+or a failure with its remedy. Changes nothing.
+
+  --data-dir DIR   where run.json is   (env DATA_DIR; the nearest .restante otherwise)
+  --json           one JSON object a line: {name, state, found, remedy}
+
+KAFKA_BROKERS, REDIS_URL and DYNAMODB_ENDPOINT are looked at where they are set.
+
+Exit codes: 0 nothing failed, 1 something did, 2 usage.`,
+  async run(args, io) {
+    const options = { json: { type: 'boolean' }, 'data-dir': { type: 'string' } } as const;
+    const { values } = parseCommandLine(args, options, 0);
+    const target = resolveTarget(values, io.env, io.cwd);
+    const checks = [
+      ...(await checkTools()),
+      ...(await checkMachine(target.dataDir)),
+      ...checkRun(target, io.env),
+      ...(await checkAllEngines(target, io.env)),
+    ];
+    for (const check of checks) io.out(values.json === true ? JSON.stringify(check) : line(check));
+    const failed = checks.filter((check) => check.state === 'fail').length;
+    const warned = checks.filter((check) => check.state === 'warn').length;
+    if (values.json !== true)
+      io.out(
+        failed > 0
+          ? pc.red(`${failed} failed, ${warned} to look at`)
+          : warned > 0
+            ? pc.yellow(`${warned} to look at`)
+            : pc.green('all is well'),
+      );
+    return failed > 0 ? EXIT.failed : EXIT.ok;
+  },
+};
+
+/** Engines are asked only where there are some: before the first `npm start` there is nothing to say about them. */
+async function checkAllEngines(target: Target, env: Record<string, string | undefined>): Promise<Check[]> {
+  const url = (name: string, variable: string) =>
+    env[variable] || target.run?.engines.find((engine) => engine.name === name)?.url;
+  const urls = {
+    kafka: url('kafka', 'KAFKA_BROKERS'),
+    redis: url('redis', 'REDIS_URL'),
+    dynamodb: url('dynamodb', 'DYNAMODB_ENDPOINT'),
+  };
+  if (Object.values(urls).every((value) => value === undefined)) return [];
+  // Their clients take half a second to load: not for the other commands.
+  const { checkEngines } = await import('../doctor/check-engines.ts');
+  return checkEngines(urls);
+}
+
+function line(check: Check): string {
+  const mark = { ok: pc.green('ok  '), warn: pc.yellow('warn'), fail: pc.red('FAIL') }[check.state];
+  const remedy = check.remedy === undefined ? '' : `\n       ${pc.dim('→')} ${check.remedy}`;
+  return `${mark}  ${pc.bold(check.name.padEnd(18))} ${harmless(check.found)}${remedy}`;
+}

@@ -1,0 +1,89 @@
+import pc from 'picocolors';
+import { type Command, EXIT, FailedError, parseCommandLine } from '../command.ts';
+import { parseMetrics, type Sample, sumOf } from '../parse-metrics.ts';
+import { type ProcessState, processStates } from '../processes.ts';
+import type { RunFile } from '../run-file.ts';
+import { resolveTarget } from '../target.ts';
+
+const ANSWER_MS = 3_000;
+
+type Row = ProcessState & { url?: string; ready?: boolean; why?: string; connections?: number; lag?: number };
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'what runs, whether it is ready, connections and lag',
+  help: `Usage: restante status [--json] [--data-dir DIR]
+
+Reads run.json, looks whether each process lives, asks each gateway whether it is ready,
+and takes connections and consumer lag from /metrics where a process has an admin port.
+
+  --data-dir DIR   where run.json is   (env DATA_DIR; the nearest .restante otherwise)
+  --json           one JSON object a line, one a process
+
+Exit codes: 0 all live and ready, 1 not, 2 usage.`,
+  async run(args, io) {
+    const options = { json: { type: 'boolean' }, 'data-dir': { type: 'string' } } as const;
+    const { values } = parseCommandLine(args, options, 0);
+    const { run, dataDir } = resolveTarget(values, io.env, io.cwd);
+    if (run === undefined) throw new FailedError(`nothing runs: there is no ${dataDir}/run.json`, 'npm start');
+    const rows = await Promise.all(processStates(run).map((state) => inspect(state, run)));
+    for (const row of rows) io.out(values.json === true ? JSON.stringify(row) : line(row));
+    return rows.every((row) => row.alive && row.ready !== false) ? EXIT.ok : EXIT.failed;
+  },
+};
+
+async function inspect(state: ProcessState, run: RunFile): Promise<Row> {
+  const gateway = run.gateways.find((item) => item.name === state.name);
+  const url = gateway?.url ?? run.engines.find((item) => item.name === state.name)?.url;
+  const adminUrl = gateway?.adminUrl ?? run.services.find((item) => item.name === state.name)?.adminUrl;
+  const row: Row = { ...state, ...(url === undefined ? {} : { url }) };
+  if (!state.alive) return row;
+  if (gateway !== undefined) Object.assign(row, await readiness(gateway.url));
+  if (adminUrl !== undefined) Object.assign(row, figures(parseMetrics((await get(`${adminUrl}/metrics`))?.text ?? '')));
+  return row;
+}
+
+async function readiness(url: string): Promise<{ ready: boolean; why?: string }> {
+  const answer = await get(`${url}/readyz`);
+  if (answer === undefined) return { ready: false, why: 'no answer' };
+  return answer.status === 200
+    ? { ready: true }
+    : { ready: false, why: `${answer.status} ${answer.text.slice(0, 120)}` };
+}
+
+/** Connections and lag of a process, where it has such metrics. */
+export function figures(samples: readonly Sample[]): { connections?: number; lag?: number } {
+  const connections = sumOf(samples, 'restante_connections');
+  const lag = sumOf(samples, 'restante_consumer_lag');
+  return { ...(connections === undefined ? {} : { connections }), ...(lag === undefined ? {} : { lag }) };
+}
+
+async function get(url: string): Promise<{ status: number; text: string } | undefined> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
+    return { status: response.status, text: await response.text() };
+  } catch {
+    return undefined;
+  }
+}
+
+function line(row: Row): string {
+  const state = !row.alive
+    ? pc.red('dead ')
+    : row.ready === false
+      ? pc.yellow('not ready')
+      : row.ready === true
+        ? pc.green('ready')
+        : pc.green('lives');
+  const parts = [
+    row.name.padEnd(16),
+    state.padEnd(6),
+    row.pid === undefined ? pc.dim('elsewhere') : pc.dim(`pid ${row.pid}`),
+    row.rssBytes === undefined ? '' : pc.dim(`${Math.round(row.rssBytes / 2 ** 20)} MiB`),
+    row.url ?? '',
+    row.connections === undefined ? '' : `${row.connections} connections`,
+    row.lag === undefined ? '' : `lag ${row.lag}`,
+    row.why ?? '',
+  ];
+  return parts.filter(Boolean).join('  ');
+}
