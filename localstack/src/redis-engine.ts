@@ -1,0 +1,106 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { type Engine, type EngineOptions, startEngine } from './engine.ts';
+import { redisServer } from './engine-files.ts';
+import { freePort } from './ports.ts';
+import type { Report } from './report.ts';
+
+export type RedisOptions = EngineOptions & {
+  /** More options of redis-server, by name. */
+  config?: Record<string, string>;
+};
+
+/** Redis or Valkey on 127.0.0.1, its data kept by an append-only file that is synced each second. */
+export async function startRedis(options: RedisOptions, report: Report = () => {}): Promise<Engine> {
+  const server = await redisServer(report);
+  const { dataDir } = options;
+  const port = options.port ?? (await freePort());
+  mkdirSync(dataDir, { recursive: true });
+  const config = {
+    port: String(port),
+    bind: '127.0.0.1',
+    dir: dataDir,
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+    save: '',
+    'list-compress-depth': '1',
+    'maxmemory-policy': 'noeviction',
+    ...options.config,
+  };
+  return startEngine({
+    name: 'redis',
+    url: `redis://127.0.0.1:${port}`,
+    logFile: options.logFile ?? join(dataDir, 'redis.log'),
+    readyWhen: /Ready to accept connections/,
+    command: server,
+    args: Object.entries(config).flatMap(([name, value]) => [`--${name}`, value]),
+  });
+}
+
+export type RedisCluster = { url: string; nodes: Engine[]; stop(): Promise<void> };
+
+const NODES = 3;
+const SLOTS = 16_384;
+/** A node's own traffic goes by its port and this. */
+const BUS_OFFSET = 10_000;
+const FORMED_WITHIN_MS = 30_000;
+
+/** Three masters that share the slots: enough to show that every script keeps to one node. */
+export async function startRedisCluster(
+  { dataDir }: { dataDir: string },
+  report: Report = () => {},
+): Promise<RedisCluster> {
+  const nodes = await Promise.all(
+    Array.from({ length: NODES }, async (_, index) => {
+      const config = { 'cluster-enabled': 'yes', 'cluster-node-timeout': '2000' };
+      const port = await freePort([BUS_OFFSET]);
+      return startRedis({ dataDir: join(dataDir, `node-${index + 1}`), port, config }, report);
+    }),
+  );
+  const stop = async () => {
+    await Promise.all(nodes.map((node) => node.kill()));
+  };
+  try {
+    await formCluster(nodes.map((node) => Number(new URL(node.url).port)));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url: nodes[0]!.url, nodes, stop };
+}
+
+async function formCluster(ports: number[]): Promise<void> {
+  const clients = ports.map((port) => new Redis({ host: '127.0.0.1', port }));
+  try {
+    const share = SLOTS / clients.length;
+    await Promise.all(
+      clients.map((client, index) => {
+        const first = Math.ceil(index * share);
+        const after = Math.ceil((index + 1) * share);
+        return client.call(
+          'CLUSTER',
+          'ADDSLOTS',
+          ...Array.from({ length: after - first }, (_, slot) => String(first + slot)),
+        );
+      }),
+    );
+    await Promise.all(clients.slice(1).map((client) => client.call('CLUSTER', 'MEET', '127.0.0.1', String(ports[0]))));
+    const deadline = Date.now() + FORMED_WITHIN_MS;
+    while (!(await Promise.all(clients.map((client) => isWhole(client, ports.length)))).every(Boolean)) {
+      if (Date.now() > deadline) throw new Error(`the Redis Cluster did not form within ${FORMED_WITHIN_MS / 1000} s`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  } finally {
+    for (const client of clients) client.disconnect();
+  }
+}
+
+async function isWhole(client: Redis, nodes: number): Promise<boolean> {
+  const info = String(await client.call('CLUSTER', 'INFO'));
+  return (
+    /cluster_state:ok/.test(info) &&
+    info.includes(`cluster_known_nodes:${nodes}`) &&
+    info.includes(`cluster_size:${nodes}`)
+  );
+}
