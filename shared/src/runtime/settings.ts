@@ -49,8 +49,11 @@ export const SETTINGS = {
   ADMIN_PORT: setting(integer(0, 65535), '9080', 'port for metrics and admin calls; 0 takes any free one'),
 
   KAFKA_BROKERS: setting(brokers, '127.0.0.1:9092', 'Kafka bootstrap servers'),
+  KAFKA_AUTH: setting(z.enum(['none', 'msk-iam']), 'none', "how Kafka knows us: msk-iam signs with the process's AWS role, over TLS"),
   REDIS_URL: setting(url(['redis:', 'rediss:']), 'redis://127.0.0.1:6379', 'Redis or Valkey'),
   REDIS_CLUSTER: setting(flag, 'false', 'REDIS_URL names a node of a Redis Cluster'),
+  REDIS_USERNAME: setting(optional, '', 'user of Redis, where REDIS_URL names none'),
+  REDIS_PASSWORD: { ...setting(optional, '', 'password of that user'), secret: true as const },
   DYNAMODB_ENDPOINT: setting(optional, '', "DynamoDB's endpoint; empty means AWS, by region"),
   AWS_REGION: setting(text, 'us-east-1', 'region of DynamoDB and SNS'),
 
@@ -76,6 +79,9 @@ export const SETTINGS = {
   REDELIVER_AFTER_MS: setting(integer(10, DAY * 1000), '5000', 'how long after a delivery an unacknowledged inbox is probed'),
   PUSH_REPEAT_MS: setting(integer(10, DAY * 1000), '60000', 'first repeat of a push; doubles to an hour'),
   PUSH_PROVIDER: setting(z.enum(['console', 'sns']), 'console', 'who sends pushes: console writes a line to DATA_DIR/pushes.jsonl'),
+  SNS_ENDPOINT: setting(optional, '', "SNS's endpoint; empty means AWS, by region"),
+  SNS_APNS_APPLICATION_ARN: setting(optional, '', 'platform application of SNS for Apple devices; empty: they are not pushed to'),
+  SNS_FCM_APPLICATION_ARN: setting(optional, '', 'platform application of SNS for Android devices; empty: they are not pushed to'),
 
   CONNECT_PER_SECOND: setting(integer(1, 1_000_000), '500', 'handshakes a second that one gateway admits'),
   CONNECTIONS_PER_USER: setting(integer(1, 1000), '20', 'open connections of one user'),
@@ -83,6 +89,7 @@ export const SETTINGS = {
   RATE_SEND_PER_SECOND: setting(integer(1, 1_000_000), '50', 'messages a second that a user may send'),
   RATE_SEND_BURST: setting(integer(1, 1_000_000), '200', 'messages that a user may send at once'),
   HEARTBEAT_SECONDS: setting(integer(8, 900), '30', 'a connection that is silent for twice this is closed'),
+  DRAIN_MS: setting(integer(0, 600_000), '5000', 'over how long a stopping gateway spreads the reconnects of its clients'),
   LEASE_MS: setting(integer(1000, 600_000), '15000', "how long a gateway's slot is held without renewal"),
 } as const;
 
