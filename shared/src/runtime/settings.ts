@@ -42,6 +42,7 @@ export const SETTINGS = {
   NODE_ENV: setting(z.enum(['development', 'production', 'test']), 'development', 'development allows what production must not: a shared secret, the demo'),
   LOG_LEVEL: setting(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']), 'info', 'the least severe line that is logged'),
   SERVICE_NAME: setting(text, 'restante', 'the name of this process in logs and run.json, such as gateway-1'),
+  CLOUDWATCH_NAMESPACE: setting(optional, '', 'metrics go to the log once a minute in the form that CloudWatch reads, under this name; empty: not'),
   DATA_DIR: setting(text, '.restante', "engines' data, logs, run.json and pushes.jsonl"),
 
   HOST: setting(text, '127.0.0.1', 'address to listen on'),

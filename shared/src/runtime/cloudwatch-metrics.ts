@@ -1,0 +1,111 @@
+import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
+
+/**
+ * CloudWatch's embedded metric format: a line of JSON in the log from which CloudWatch takes metrics. So a task needs no
+ * agent beside it, no call and no right beyond its log; histograms keep their percentiles, which a scraper would lose.
+ */
+const PERIOD_MS = 60_000;
+const OURS = /^restante_/;
+/** What the format takes at most in one line. */
+const METRICS_PER_LINE = 100;
+
+type Metric = MetricObjectWithValues<MetricValue<string>>;
+type Distribution = { Values: number[]; Counts: number[] };
+type Options = { namespace: string; service: string; registry: Registry; write(line: string): void };
+
+/** @returns stop */
+export function startCloudWatchMetrics(options: Options): () => Promise<void> {
+  const lines = new MetricLines(options);
+  const emit = async (): Promise<void> => {
+    for (const line of await lines.next(Date.now())) options.write(`${line}\n`);
+  };
+  const timer = setInterval(() => void emit(), PERIOD_MS);
+  timer.unref();
+  return async () => {
+    clearInterval(timer);
+    // The last minute of a task is the one that explains why it stopped.
+    await emit();
+  };
+}
+
+/** The name of a metric in CloudWatch: `restante_gateway_accept_seconds` is `accept_seconds` of the service `gateway`. */
+export function cloudWatchName(service: string, name: string): string {
+  return name.replace(OURS, '').replace(new RegExp(`^${service}_`), '');
+}
+
+/** Turns what a registry counts since the start of the process into what happened since the last line. */
+export class MetricLines {
+  readonly #options: Options;
+  readonly #before = new Map<string, number>();
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  async next(now: number): Promise<string[]> {
+    const metrics = ((await this.#options.registry.getMetricsAsJSON()) as Metric[]).filter(({ name }) =>
+      OURS.test(name),
+    );
+    const values: [string, number | Distribution][] = [];
+    for (const metric of metrics) {
+      const value = this.#valueOf(metric);
+      if (value !== undefined) values.push([cloudWatchName(this.#options.service, metric.name), value]);
+    }
+    const lines: string[] = [];
+    for (let i = 0; i < values.length; i += METRICS_PER_LINE)
+      lines.push(this.#line(now, values.slice(i, i + METRICS_PER_LINE)));
+    return lines;
+  }
+
+  #line(now: number, values: [string, number | Distribution][]): string {
+    const { namespace, service } = this.#options;
+    const Metrics = values.map(([Name]) => ({ Name, ...(Name.endsWith('_seconds') ? { Unit: 'Seconds' } : {}) }));
+    return JSON.stringify({
+      _aws: { Timestamp: now, CloudWatchMetrics: [{ Namespace: namespace, Dimensions: [['service']], Metrics }] },
+      service,
+      ...Object.fromEntries(values),
+    });
+  }
+
+  /** Labels are summed: each would be a metric of its own, and paid as one. */
+  #valueOf(metric: Metric): number | Distribution | undefined {
+    // prom-client types `type` as an enum whose values at run time are these words.
+    const type = String(metric.type);
+    if (type === 'gauge') return metric.values.reduce((sum, { value }) => sum + value, 0);
+    if (type === 'counter')
+      return metric.values.reduce((sum, { value, labels }) => sum + this.#since(keyOf(metric.name, labels), value), 0);
+    if (type === 'histogram') return this.#distribution(metric);
+    return undefined;
+  }
+
+  #since(key: string, value: number): number {
+    const since = value - (this.#before.get(key) ?? 0);
+    this.#before.set(key, value);
+    return since;
+  }
+
+  /** A bucket's observations are given at its upper bound: a percentile is then never flattered. */
+  #distribution(metric: Metric): Distribution | undefined {
+    const cumulative = new Map<number, number>();
+    for (const { value, labels, metricName } of metric.values as (MetricValue<string> & { metricName?: string })[]) {
+      if (!metricName?.endsWith('_bucket')) continue;
+      const bound = Number(labels['le'] === '+Inf' ? Number.POSITIVE_INFINITY : labels['le']);
+      cumulative.set(bound, (cumulative.get(bound) ?? 0) + this.#since(keyOf(metricName, labels), value));
+    }
+    const bounds = [...cumulative.keys()].sort((a, b) => a - b);
+    const Values: number[] = [];
+    const Counts: number[] = [];
+    let below = 0;
+    bounds.forEach((bound, index) => {
+      const count = cumulative.get(bound)! - below;
+      below = cumulative.get(bound)!;
+      if (count <= 0) return;
+      // Beyond the last bound nothing is known but that it is beyond.
+      Values.push(Number.isFinite(bound) ? bound : 2 * (bounds[index - 1] ?? 1));
+      Counts.push(count);
+    });
+    return Counts.length === 0 ? undefined : { Values, Counts };
+  }
+}
+
+const keyOf = (name: string, labels: object): string => `${name}${JSON.stringify(labels)}`;
