@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 const resolve = { conditions: ['source'] };
 const ssr = { resolve: { conditions: ['source', 'node', 'import', 'default'] } };
+/** What global setups are loaded in: it would otherwise leave our own packages to Node, which finds them only once they are built. */
+const environments = { __vitest__: { resolve: { ...ssr.resolve, noExternal: [/^@restante\//] } } };
 
 /**
  * unit: pure, no engine. integration: on engines that one global setup starts for the whole run. e2e: each file starts
@@ -10,10 +12,19 @@ const ssr = { resolve: { conditions: ['source', 'node', 'import', 'default'] } }
 export default defineConfig({
   test: {
     projects: [
-      { resolve, ssr, test: { name: 'unit', include: ['*/src/**/*.test.ts', 'e2e/model/**/*.test.ts'], exclude: ['**/*.int.test.ts', '**/node_modules/**'] } },
       {
         resolve,
         ssr,
+        test: {
+          name: 'unit',
+          include: ['*/src/**/*.test.ts', 'e2e/model/**/*.test.ts'],
+          exclude: ['**/*.int.test.ts', '**/node_modules/**'],
+        },
+      },
+      {
+        resolve,
+        ssr,
+        environments,
         test: {
           name: 'integration',
           include: ['*/src/**/*.int.test.ts'],
@@ -25,7 +36,13 @@ export default defineConfig({
       {
         resolve,
         ssr,
-        test: { name: 'e2e', include: ['e2e/**/*.e2e.test.ts'], fileParallelism: false, testTimeout: 180_000, hookTimeout: 180_000 },
+        test: {
+          name: 'e2e',
+          include: ['e2e/**/*.e2e.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
       },
     ],
   },

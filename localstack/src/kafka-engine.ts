@@ -65,6 +65,9 @@ function brokerProperties({ port, controllerPort, advertised, logs }: Broker): s
     // A group of one need not wait for others to join.
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 1000,
+    // How long a node that was killed is kept out after its return, until its former self counts as dead (9 s by default).
+    'broker.session.timeout.ms': 2000,
+    'broker.heartbeat.interval.ms': 400,
     'log.cleaner.dedupe.buffer.size': 2 * 1024 * 1024,
     'num.io.threads': 4,
     'num.network.threads': 2,
