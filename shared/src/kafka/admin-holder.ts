@@ -1,0 +1,51 @@
+import type { Admin, Kafka } from 'kafkajs';
+import { type OwnClient, ownClient } from './client.ts';
+import { settledWithin } from './delays.ts';
+
+const USE_TIMEOUT_MS = 15_000;
+const DISCONNECT_TIMEOUT_MS = 2000;
+
+/** An admin client that connects when it is first needed, and after a failure is made anew rather than trusted again. */
+export class AdminHolder {
+  #kafka: Kafka;
+  #held: Promise<{ admin: Admin; own: OwnClient }> | undefined;
+
+  constructor(kafka: Kafka) {
+    this.#kafka = kafka;
+  }
+
+  /** @throws what `work` throws, or that Kafka did not answer in time. */
+  async use<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
+    this.#held ??= this.#connect();
+    const held = this.#held;
+    const result = held.then(({ admin }) => work(admin));
+    const inTime = await settledWithin(result, USE_TIMEOUT_MS);
+    try {
+      if (!inTime) throw new Error(`Kafka did not answer an admin request within ${USE_TIMEOUT_MS} ms`);
+      return await result;
+    } catch (error) {
+      if (this.#held === held) void this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const held = await this.#held?.catch(() => undefined);
+    this.#held = undefined;
+    if (held === undefined) return;
+    await settledWithin(held.admin.disconnect(), DISCONNECT_TIMEOUT_MS);
+    held.own.destroy();
+  }
+
+  async #connect(): Promise<{ admin: Admin; own: OwnClient }> {
+    const own = ownClient(this.#kafka);
+    const admin = own.kafka.admin();
+    try {
+      await admin.connect();
+    } catch (error) {
+      own.destroy();
+      throw error;
+    }
+    return { admin, own };
+  }
+}
