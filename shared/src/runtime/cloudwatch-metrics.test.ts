@@ -52,6 +52,23 @@ test('a counter is what was added since the line before', async () => {
   expect(parse(await lines.next(3))[0].closes_total).toBe(0);
 });
 
+test('outcomes are told apart, beside their sum', async () => {
+  const { registry, lines } = setUp();
+  const counter = new Counter({
+    name: 'restante_gateway_pushes_total',
+    help: 'h',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  counter.inc({ outcome: 'sent' }, 5);
+  counter.inc({ outcome: 'failed' }, 2);
+  expect(parse(await lines.next(1))[0]).toMatchObject({
+    pushes_total: 7,
+    pushes_total_sent: 5,
+    pushes_total_failed: 2,
+  });
+});
+
 test('a histogram keeps its distribution since the line before, and is left out when nothing was observed', async () => {
   const { registry, lines } = setUp();
   const histogram = new Histogram({

@@ -11,6 +11,7 @@ const METRICS_PER_LINE = 100;
 
 type Metric = MetricObjectWithValues<MetricValue<string>>;
 type Distribution = { Values: number[]; Counts: number[] };
+type Value = [name: string, value: number | Distribution];
 type Options = { namespace: string; service: string; registry: Registry; write(line: string): void };
 
 /** @returns stop */
@@ -46,18 +47,14 @@ export class MetricLines {
     const metrics = ((await this.#options.registry.getMetricsAsJSON()) as Metric[]).filter(({ name }) =>
       OURS.test(name),
     );
-    const values: [string, number | Distribution][] = [];
-    for (const metric of metrics) {
-      const value = this.#valueOf(metric);
-      if (value !== undefined) values.push([cloudWatchName(this.#options.service, metric.name), value]);
-    }
+    const values = metrics.flatMap((metric) => this.#valuesOf(metric));
     const lines: string[] = [];
     for (let i = 0; i < values.length; i += METRICS_PER_LINE)
       lines.push(this.#line(now, values.slice(i, i + METRICS_PER_LINE)));
     return lines;
   }
 
-  #line(now: number, values: [string, number | Distribution][]): string {
+  #line(now: number, values: Value[]): string {
     const { namespace, service } = this.#options;
     const Metrics = values.map(([Name]) => ({ Name, ...(Name.endsWith('_seconds') ? { Unit: 'Seconds' } : {}) }));
     return JSON.stringify({
@@ -67,15 +64,24 @@ export class MetricLines {
     });
   }
 
-  /** Labels are summed: each would be a metric of its own, and paid as one. */
-  #valueOf(metric: Metric): number | Distribution | undefined {
+  /**
+   * Labels are summed: each of their values would be a metric of its own, and paid as one. Only `outcome` is told apart, as
+   * `pushes_total_failed`: what went wrong is what alarms are for.
+   */
+  #valuesOf(metric: Metric): Value[] {
+    const name = cloudWatchName(this.#options.service, metric.name);
     // prom-client types `type` as an enum whose values at run time are these words.
     const type = String(metric.type);
-    if (type === 'gauge') return metric.values.reduce((sum, { value }) => sum + value, 0);
-    if (type === 'counter')
-      return metric.values.reduce((sum, { value, labels }) => sum + this.#since(keyOf(metric.name, labels), value), 0);
-    if (type === 'histogram') return this.#distribution(metric);
-    return undefined;
+    if (type === 'gauge') return [[name, metric.values.reduce((sum, { value }) => sum + value, 0)]];
+    if (type === 'histogram') return this.#distribution(metric).map((distribution) => [name, distribution]);
+    if (type !== 'counter') return [];
+    const sums = new Map<string, number>([[name, 0]]);
+    for (const { value, labels } of metric.values) {
+      const since = this.#since(keyOf(metric.name, labels), value);
+      const names = labels.outcome === undefined ? [name] : [name, `${name}_${labels.outcome}`];
+      for (const one of names) sums.set(one, (sums.get(one) ?? 0) + since);
+    }
+    return [...sums];
   }
 
   #since(key: string, value: number): number {
@@ -85,7 +91,7 @@ export class MetricLines {
   }
 
   /** A bucket's observations are given at its upper bound: a percentile is then never flattered. */
-  #distribution(metric: Metric): Distribution | undefined {
+  #distribution(metric: Metric): Distribution[] {
     const cumulative = new Map<number, number>();
     for (const { value, labels, metricName } of metric.values as (MetricValue<string> & { metricName?: string })[]) {
       if (!metricName?.endsWith('_bucket')) continue;
@@ -104,7 +110,7 @@ export class MetricLines {
       Values.push(Number.isFinite(bound) ? bound : 2 * (bounds[index - 1] ?? 1));
       Counts.push(count);
     });
-    return Counts.length === 0 ? undefined : { Values, Counts };
+    return Counts.length === 0 ? [] : [{ Values, Counts }];
   }
 }
 
