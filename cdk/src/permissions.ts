@@ -1,0 +1,92 @@
+import { TOPICS } from '@restante/shared/contract/events';
+import type { TableName } from '@restante/shared/runtime/tables';
+import type { ServiceName } from './stages.ts';
+
+/** `own`: everything that moves a row. `append`: new rows and nothing that changes or removes one. */
+export type TableAccess = 'read' | 'append' | 'own';
+export const TABLE_ACTIONS: Record<TableAccess, readonly string[]> = {
+  read: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query'],
+  // BatchWriteItem could delete too; nothing narrower writes 25 items in a request (DESIGN.md, decision 1).
+  append: ['dynamodb:BatchWriteItem', 'dynamodb:PutItem'],
+  own: ['dynamodb:BatchWriteItem', 'dynamodb:DeleteItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+};
+
+/** `describe`: ends of partitions, or what a group has committed, and no record. */
+export type KafkaAccess = {
+  writes: readonly string[];
+  reads: readonly string[];
+  describesTopics: readonly string[];
+  groups: readonly string[];
+  describesGroups: readonly string[];
+};
+
+export type Permissions = {
+  tables: Partial<Record<TableName, readonly TableAccess[]>>;
+  kafka: KafkaAccess;
+  push: boolean;
+};
+
+/**
+ * What each service may do, and by leaving out, what it may not: the one list that the roles are made from and that a
+ * reviewer reads. `incoming_messages` stands for the epoch that is written and the one before, which is being drained.
+ */
+const { incoming, userEvents, outgoing, deadLetters } = TOPICS;
+/** Each gateway reads its slot with a group of its own. */
+export const GATEWAY_GROUPS = 'gateway-*';
+export const PERMISSIONS: Record<ServiceName, Permissions> = {
+  gateway: {
+    tables: {
+      messages: ['read'],
+      tombstones: ['read'],
+      conversations: ['read'],
+      memberships: ['read'],
+      receipts: ['read'],
+      devices: ['read', 'own'],
+    },
+    kafka: {
+      writes: [incoming, userEvents],
+      reads: [outgoing],
+      describesTopics: [],
+      groups: [GATEWAY_GROUPS],
+      describesGroups: [],
+    },
+    push: false,
+  },
+  messaging: {
+    tables: {
+      messages: ['read', 'append'],
+      tombstones: ['read', 'append'],
+      conversations: ['read', 'own'],
+      memberships: ['read', 'own'],
+      logs: ['read', 'own'],
+    },
+    kafka: {
+      writes: [outgoing, deadLetters],
+      reads: [incoming],
+      describesTopics: [],
+      groups: ['messaging'],
+      describesGroups: [],
+    },
+    push: false,
+  },
+  notification: {
+    tables: {
+      messages: ['read'],
+      tombstones: ['read'],
+      conversations: ['read'],
+      memberships: ['read'],
+      cursors: ['read', 'own'],
+      receipts: ['read', 'own'],
+      devices: ['read', 'own'],
+    },
+    kafka: {
+      writes: [outgoing, deadLetters],
+      reads: [userEvents],
+      // A rebuild waits until messaging has committed what the log held when it began (DESIGN.md, decision 11).
+      describesTopics: [incoming],
+      groups: ['notification'],
+      describesGroups: ['messaging'],
+    },
+    push: true,
+  },
+};
