@@ -66,9 +66,13 @@ const clientFrameSchemas = {
   ping: z.object({ n: z.number().optional() }),
 } as const;
 export type ClientFrameType = keyof typeof clientFrameSchemas;
-export type ClientFrame = { [T in ClientFrameType]: { t: T } & z.infer<(typeof clientFrameSchemas)[T]> }[ClientFrameType];
+export type ClientFrame = {
+  [T in ClientFrameType]: { t: T } & z.infer<(typeof clientFrameSchemas)[T]>;
+}[ClientFrameType];
 
-export type ParsedFrame = { ok: true; frame: ClientFrame } | { ok: false; code: 'bad_frame' | 'bad_field' | 'too_large'; message: string; id?: string };
+export type ParsedFrame =
+  | { ok: true; frame: ClientFrame }
+  | { ok: false; code: 'bad_frame' | 'bad_field' | 'too_large'; message: string; id?: string };
 
 /**
  * One text message of a client as a frame. Never throws: what is wrong is named in `message`, and the message id is
@@ -86,7 +90,11 @@ export function parseClientFrame(text: string): ParsedFrame {
   }
   const type = (value as { t?: unknown }).t;
   if (typeof type !== 'string' || !Object.hasOwn(clientFrameSchemas, type)) {
-    return { ok: false, code: 'bad_frame', message: `unknown frame type ${JSON.stringify(type)?.slice(0, 60) ?? 'undefined'}` };
+    return {
+      ok: false,
+      code: 'bad_frame',
+      message: `unknown frame type ${JSON.stringify(type)?.slice(0, 60) ?? 'undefined'}`,
+    };
   }
   const parsed = clientFrameSchemas[type as ClientFrameType].safeParse(value);
   if (parsed.success) return { ok: true, frame: { t: type, ...parsed.data } as ClientFrame };
@@ -96,7 +104,9 @@ export function parseClientFrame(text: string): ParsedFrame {
     ok: false,
     code: tooLarge ? 'too_large' : 'bad_field',
     message: describeIssues(parsed.error),
-    ...((type === 'send' || type === 'delete') && typeof id === 'string' && messageIdSchema.safeParse(id).success ? { id } : {}),
+    ...((type === 'send' || type === 'delete') && typeof id === 'string' && messageIdSchema.safeParse(id).success
+      ? { id }
+      : {}),
   };
 }
 

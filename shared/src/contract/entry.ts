@@ -32,20 +32,23 @@ export function ownCopy(entry: EntryText): EntryText {
   return `${entry.slice(0, -1)},"self":true}`;
 }
 
-/** The position at the head of an entry. @throws Error where the text is not an entry. */
+/** The position at the head of an entry, 0 for a gap that stands for several. @throws Error where the text is not an entry. */
 export function entryPosition(entry: EntryText): number {
   const start = entry.indexOf('"position":');
-  const position = Number.parseInt(entry.slice(start + 11, start + 28), 10);
-  if (start < 0 || start > 40 || !Number.isSafeInteger(position)) throw new Error(`not an inbox entry: ${entry.slice(0, 60)}`);
-  return position;
+  if (start < 0 || start > 40) {
+    if (entry.startsWith('{"t":"gap"')) return 0;
+    throw new Error(`not an inbox entry: ${entry.slice(0, 60)}`);
+  }
+  return Number.parseInt(entry.slice(start + 11, start + 28), 10);
 }
 
-/** The frame that a device gets for an entry. */
+/** The frame that a device gets for an entry. `replayed` is a message's alone. */
 export function entryFrame(entry: EntryText, seq: number, gen: number, replayed: boolean): string {
-  return `{"seq":${seq},"gen":${gen},"replayed":${replayed},${entry.slice(1)}`;
+  const mark = entry.startsWith('{"t":"message"') ? `"replayed":${replayed},` : '';
+  return `{"seq":${seq},"gen":${gen},${mark}${entry.slice(1)}`;
 }
 
-/** A gap in the place of the entries `from`..`to`, as it goes into `outgoing`: a frame but for its `gen`. */
+/** A gap in the place of the entries `from`..`to`: the frame but for its `seq`, which is `to`, and its `gen`. */
 export function gapEntry(from: number, to: number, reason: GapReason, conversations: readonly string[]): EntryText {
-  return JSON.stringify({ t: 'gap', position: 0, conversation: '', from, to, count: to - from + 1, reason, conversations });
+  return JSON.stringify({ t: 'gap', from, to, count: to - from + 1, reason, conversations });
 }

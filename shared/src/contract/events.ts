@@ -45,7 +45,14 @@ export const incomingKey = (command: IncomingCommand): string => command.convers
 
 const session = { user: userSchema, device: deviceSchema, conn: z.string(), slot: z.int().min(0) };
 const userEvent = z.discriminatedUnion('t', [
-  z.object({ t: z.literal('user_connected'), ...session, lease: z.string(), at: z.int() }),
+  z.object({
+    t: z.literal('user_connected'),
+    ...session,
+    lease: z.string(),
+    at: z.int(),
+    /** The device's older connection, which this one took the place of. */
+    replaced: returnAddress.optional(),
+  }),
   z.object({ t: z.literal('user_disconnected'), ...session, at: z.int() }),
   z.object({ t: z.literal('acked'), ...session, gen: z.int(), seq: z.int(), position: z.int() }),
   z.object({ t: z.literal('nacked'), ...session, gen: z.int(), seq: z.int(), position: z.int(), reason: z.string() }),
@@ -70,7 +77,7 @@ export type OutgoingOp =
   | { t: 'gap'; conn: string; gen: number; from: number; q: number; e: number }
   /** The backlog ends at `seq`. */
   | { t: 'drained'; conn: string; gen: number; seq: number }
-  | { t: 'welcome'; conn: string; gen: number; acked: number; tail: number }
+  /** The inbox was rebuilt. Where the connection has had no welcome yet (it waited for the rebuild), this is its welcome. */
   | { t: 'reset'; conn: string; gen: number; acked: number; tail: number }
   /** This is how far the inbox goes: whoever has written less asks for a refill. */
   | { t: 'probe'; conn: string; gen: number; tail: number }

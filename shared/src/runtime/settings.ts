@@ -9,16 +9,27 @@ type Setting<T> = { schema: z.ZodType<T>; fallback: string | undefined; secret?:
 const integer = (min: number, max: number) =>
   z
     .string()
-    .refine((text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max, `must be an integer from ${min} to ${max}`)
+    .refine(
+      (text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max,
+      `must be an integer from ${min} to ${max}`,
+    )
     .transform(Number);
 const text = z.string().min(1, 'must not be empty');
 const optional = z.string().transform((value) => (value === '' ? undefined : value));
 const url = (protocols: string[]) =>
-  z.string().refine((value) => {
-    const parsed = URL.parse ? URL.parse(value) : tryUrl(value);
-    return parsed !== null && protocols.includes(parsed.protocol);
-  }, `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
-const list = z.string().transform((value) => value.split(',').map((part) => part.trim()).filter((part) => part !== ''));
+  z.string().refine(
+    (value) => {
+      const parsed = URL.parse ? URL.parse(value) : tryUrl(value);
+      return parsed !== null && protocols.includes(parsed.protocol);
+    },
+    `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+  );
+const list = z.string().transform((value) =>
+  value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+);
 const brokers = list.refine(
   (hosts) => hosts.length > 0 && hosts.every((host) => /^[^\s:,]+:\d{1,5}$/.test(host)),
   'must be host:port, several separated by commas',
@@ -39,10 +50,22 @@ function setting<T>(schema: z.ZodType<T>, fallback: string | undefined, about: s
 }
 
 export const SETTINGS = {
-  NODE_ENV: setting(z.enum(['development', 'production', 'test']), 'development', 'development allows what production must not: a shared secret, the demo'),
-  LOG_LEVEL: setting(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']), 'info', 'the least severe line that is logged'),
+  NODE_ENV: setting(
+    z.enum(['development', 'production', 'test']),
+    'development',
+    'development allows what production must not: a shared secret, the demo',
+  ),
+  LOG_LEVEL: setting(
+    z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    'info',
+    'the least severe line that is logged',
+  ),
   SERVICE_NAME: setting(text, 'restante', 'the name of this process in logs and run.json, such as gateway-1'),
-  CLOUDWATCH_NAMESPACE: setting(optional, '', 'metrics go to the log once a minute in the form that CloudWatch reads, under this name; empty: not'),
+  CLOUDWATCH_NAMESPACE: setting(
+    optional,
+    '',
+    'metrics go to the log once a minute in the form that CloudWatch reads, under this name; empty: not',
+  ),
   DATA_DIR: setting(text, '.restante', "engines' data, logs, run.json and pushes.jsonl"),
 
   HOST: setting(text, '127.0.0.1', 'address to listen on'),
@@ -50,7 +73,11 @@ export const SETTINGS = {
   ADMIN_PORT: setting(integer(0, 65535), '9080', 'port for metrics and admin calls; 0 takes any free one'),
 
   KAFKA_BROKERS: setting(brokers, '127.0.0.1:9092', 'Kafka bootstrap servers'),
-  KAFKA_AUTH: setting(z.enum(['none', 'msk-iam']), 'none', "how Kafka knows us: msk-iam signs with the process's AWS role, over TLS"),
+  KAFKA_AUTH: setting(
+    z.enum(['none', 'msk-iam']),
+    'none',
+    "how Kafka knows us: msk-iam signs with the process's AWS role, over TLS",
+  ),
   REDIS_URL: setting(url(['redis:', 'rediss:']), 'redis://127.0.0.1:6379', 'Redis or Valkey'),
   REDIS_CLUSTER: setting(flag, 'false', 'REDIS_URL names a node of a Redis Cluster'),
   REDIS_USERNAME: setting(optional, '', 'user of Redis, where REDIS_URL names none'),
@@ -61,28 +88,60 @@ export const SETTINGS = {
   INCOMING_PARTITIONS: setting(integer(1, 10000), '4', 'partitions of incoming_messages, where it is made'),
   USER_EVENT_PARTITIONS: setting(integer(1, 10000), '4', 'partitions of user_events, where it is made'),
   GATEWAY_SLOTS: setting(integer(1, 10000), '16', 'partitions of outgoing_messages: the most gateways there can be'),
-  REPLICATION_FACTOR: setting(integer(1, 7), '1', 'replicas of each topic, where it is made; min.insync.replicas is one less, at least 1'),
-  INCOMING_EPOCH: setting(integer(1, 8191), '1', 'which incoming_messages topic is written: 1, or n for incoming_messages.n'),
+  REPLICATION_FACTOR: setting(
+    integer(1, 7),
+    '1',
+    'replicas of each topic, where it is made; min.insync.replicas is one less, at least 1',
+  ),
+  INCOMING_EPOCH: setting(
+    integer(1, 8191),
+    '1',
+    'which incoming_messages topic is written: 1, or n for incoming_messages.n',
+  ),
 
   JWT_SECRET: { ...setting(optional, '', 'HS256 secret, at least 32 bytes, for development'), secret: true as const },
   JWKS_URL: setting(optional, '', 'where the public keys of the tokens are, for production'),
   JWT_AUDIENCE: setting(text, 'restante', 'the aud claim that a token must have'),
 
-  INBOX_RETENTION_SECONDS: setting(integer(1, 3650 * DAY), `${30 * DAY}`, 'how long an entry stays in an inbox; it stays in the history'),
+  INBOX_RETENTION_SECONDS: setting(
+    integer(1, 3650 * DAY),
+    `${30 * DAY}`,
+    'how long an entry stays in an inbox; it stays in the history',
+  ),
   INBOX_MAX_ENTRIES: setting(integer(1, 10_000_000), '100000', 'entries in one inbox'),
   INBOX_MAX_BYTES: setting(integer(1024, 2 ** 32), '67108864', 'bytes in one inbox'),
   WINDOW_ENTRIES: setting(integer(1, 10000), '256', 'unacknowledged entries on one connection'),
   WINDOW_BYTES: setting(integer(65536, 2 ** 28), '1048576', 'unacknowledged bytes on one connection'),
   DEDUPE_SECONDS: setting(integer(60, 365 * DAY), `${7 * DAY}`, 'how long a (sender, id) is remembered'),
-  DEVICE_RETENTION_SECONDS: setting(integer(1, 3650 * DAY), `${30 * DAY}`, 'how long an unseen device holds the list back'),
+  DEVICE_RETENTION_SECONDS: setting(
+    integer(1, 3650 * DAY),
+    `${30 * DAY}`,
+    'how long an unseen device holds the list back',
+  ),
   DEVICES_PER_USER: setting(integer(1, 100), '10', 'devices of a user; the longest unseen yields'),
 
-  REDELIVER_AFTER_MS: setting(integer(10, DAY * 1000), '5000', 'how long after a delivery an unacknowledged inbox is probed'),
+  REDELIVER_AFTER_MS: setting(
+    integer(10, DAY * 1000),
+    '5000',
+    'how long after a delivery an unacknowledged inbox is probed',
+  ),
   PUSH_REPEAT_MS: setting(integer(10, DAY * 1000), '60000', 'first repeat of a push; doubles to an hour'),
-  PUSH_PROVIDER: setting(z.enum(['console', 'sns']), 'console', 'who sends pushes: console writes a line to DATA_DIR/pushes.jsonl'),
+  PUSH_PROVIDER: setting(
+    z.enum(['console', 'sns']),
+    'console',
+    'who sends pushes: console writes a line to DATA_DIR/pushes.jsonl',
+  ),
   SNS_ENDPOINT: setting(optional, '', "SNS's endpoint; empty means AWS, by region"),
-  SNS_APNS_APPLICATION_ARN: setting(optional, '', 'platform application of SNS for Apple devices; empty: they are not pushed to'),
-  SNS_FCM_APPLICATION_ARN: setting(optional, '', 'platform application of SNS for Android devices; empty: they are not pushed to'),
+  SNS_APNS_APPLICATION_ARN: setting(
+    optional,
+    '',
+    'platform application of SNS for Apple devices; empty: they are not pushed to',
+  ),
+  SNS_FCM_APPLICATION_ARN: setting(
+    optional,
+    '',
+    'platform application of SNS for Android devices; empty: they are not pushed to',
+  ),
 
   CONNECT_PER_SECOND: setting(integer(1, 1_000_000), '500', 'handshakes a second that one gateway admits'),
   CONNECTIONS_PER_USER: setting(integer(1, 1000), '20', 'open connections of one user'),
@@ -90,7 +149,11 @@ export const SETTINGS = {
   RATE_SEND_PER_SECOND: setting(integer(1, 1_000_000), '50', 'messages a second that a user may send'),
   RATE_SEND_BURST: setting(integer(1, 1_000_000), '200', 'messages that a user may send at once'),
   HEARTBEAT_SECONDS: setting(integer(8, 900), '30', 'a connection that is silent for twice this is closed'),
-  DRAIN_MS: setting(integer(0, 600_000), '5000', 'over how long a stopping gateway spreads the reconnects of its clients'),
+  DRAIN_MS: setting(
+    integer(0, 600_000),
+    '5000',
+    'over how long a stopping gateway spreads the reconnects of its clients',
+  ),
   LEASE_MS: setting(integer(1000, 600_000), '15000', "how long a gateway's slot is held without renewal"),
 } as const;
 
@@ -107,7 +170,10 @@ export class SettingsError extends Error {
  * Reads the named settings from an environment, once, at the start of a process.
  * @throws SettingsError where any is bad: a service refuses to start rather than run on a guess.
  */
-export function readSettings<const N extends SettingName>(names: readonly N[], env: Record<string, string | undefined>): SettingsOf<N> {
+export function readSettings<const N extends SettingName>(
+  names: readonly N[],
+  env: Record<string, string | undefined>,
+): SettingsOf<N> {
   const values: Partial<Record<SettingName, unknown>> = {};
   const problems: string[] = [];
   for (const name of names) {

@@ -1,0 +1,60 @@
+import { USER_PATTERN } from '@restante/shared/contract/ids';
+import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
+import type { Config } from './config.ts';
+
+export type Identity = { user: string; device: string | undefined; expiresAtMs: number };
+export class AuthError extends Error {
+  override name = 'AuthError';
+}
+
+export type Authenticate = (token: string | undefined) => Promise<Identity>;
+
+/** Asymmetric algorithms only where keys are public: an HS256 token "signed" with a public key must not pass. */
+const PUBLIC_KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'];
+const CLOCK_TOLERANCE_SECONDS = 5;
+const MIN_SECRET_BYTES = 32;
+
+/**
+ * Makes the check of tokens. The function it returns throws AuthError with what is wrong, never with the token.
+ * @throws Error where neither JWKS_URL nor JWT_SECRET is set, or the secret is shorter than HS256 needs (RFC 7518, 3.2)
+ */
+export function createAuthenticate(
+  config: Pick<Config, 'JWT_SECRET' | 'JWKS_URL' | 'JWT_AUDIENCE' | 'NODE_ENV'>,
+): Authenticate {
+  const options = {
+    audience: config.JWT_AUDIENCE,
+    clockTolerance: CLOCK_TOLERANCE_SECONDS,
+    requiredClaims: ['sub', 'exp'],
+  };
+  const verify = ((): ((token: string) => Promise<{ payload: Record<string, unknown> }>) => {
+    if (config.JWKS_URL) {
+      const keys = createRemoteJWKSet(new URL(config.JWKS_URL));
+      return (token) => jwtVerify(token, keys, { ...options, algorithms: PUBLIC_KEY_ALGORITHMS });
+    }
+    if (!config.JWT_SECRET)
+      throw new Error('JWT_SECRET is not set, nor JWKS_URL: set JWT_SECRET to 32 random bytes or more for development');
+    if (config.NODE_ENV === 'production') throw new Error('JWT_SECRET is for development: set JWKS_URL in production');
+    const secret = new TextEncoder().encode(config.JWT_SECRET);
+    if (secret.length < MIN_SECRET_BYTES)
+      throw new Error(`JWT_SECRET has ${secret.length} bytes: HS256 needs ${MIN_SECRET_BYTES} or more`);
+    return (token) => jwtVerify(token, secret, { ...options, algorithms: ['HS256'] });
+  })();
+
+  return async (token) => {
+    if (!token) throw new AuthError('no token: send Authorization: Bearer <jwt>, or the subprotocol bearer.<jwt>');
+    try {
+      const { payload } = await verify(token);
+      const { sub, dev, exp } = payload;
+      if (typeof sub !== 'string' || !USER_PATTERN.test(sub)) throw new AuthError('the token’s sub is not a user id');
+      if (dev !== undefined && typeof dev !== 'string') throw new AuthError('the token’s dev is not a string');
+      return { user: sub, device: dev, expiresAtMs: Number(exp) * 1000 };
+    } catch (error) {
+      if (error instanceof AuthError) throw error;
+      if (error instanceof errors.JWTExpired) throw new AuthError('the token has expired');
+      if (error instanceof errors.JWTClaimValidationFailed)
+        throw new AuthError(`the token’s ${error.claim} is missing or wrong`);
+      if (error instanceof errors.JOSEError) throw new AuthError('the token is not valid');
+      throw error;
+    }
+  };
+}

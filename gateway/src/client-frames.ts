@@ -1,0 +1,166 @@
+import { type ClientFrame, parseClientFrame } from '@restante/shared/contract/client-frames';
+import { CLOSE, ERROR_CODES } from '@restante/shared/contract/codes';
+import type { Connection } from './connection.ts';
+import { write } from './deliver.ts';
+import { metrics } from './events.ts';
+import type { GatewayLog } from './log.ts';
+import type { Refusal, SendPath, SendResult } from './send.ts';
+
+/** Sends of one connection that Kafka has not answered; more are refused, so that one client can't fill the gateway. */
+const MAX_UNANSWERED_SENDS = 2_000;
+/** Acks of a connection that is live are gathered this long: nothing waits for them but the trim. */
+const ACK_GATHER_MS = 10;
+
+export type FrameContext = {
+  slot: () => number;
+  windowBytes: number;
+  sendPath: SendPath;
+  log: GatewayLog;
+  refill(connection: Connection, reason: string): void;
+  close(connection: Connection, code: number, reason: string): void;
+};
+
+/** Takes one text frame of a client. Whatever is in it, the connection stays and the reason is said. */
+export function onFrame(connection: Connection, text: string, context: FrameContext): void {
+  const parsed = parseClientFrame(text);
+  if (!parsed.ok) {
+    metrics.framesIn.inc({ type: 'bad' });
+    if (parsed.id !== undefined) return reject(connection, parsed.id, { code: parsed.code, message: parsed.message });
+    return write(connection, { t: 'error', code: parsed.code, message: parsed.message });
+  }
+  const { frame } = parsed;
+  metrics.framesIn.inc({ type: frame.t });
+  switch (frame.t) {
+    case 'send':
+      return onSend(connection, frame, context);
+    case 'ack':
+      return onAck(connection, frame, context);
+    case 'nack':
+      return onNack(connection, frame, context);
+    case 'delete': {
+      const { id, conversation, position } = frame;
+      const ret = { conn: connection.id, slot: context.slot() };
+      const command = { t: 'delete' as const, from: connection.user, id, conversation, position, at: Date.now(), ret };
+      return answer(connection, id, context.sendPath.command(connection.user, command, command.at));
+    }
+    case 'ping':
+      return write(connection, { t: 'pong', ...(frame.n === undefined ? {} : { n: frame.n }), now: Date.now() });
+    case 'read':
+    case 'typing':
+    case 'watch':
+      return write(connection, { t: 'error', code: 'bad_frame', message: `${frame.t} is not served yet` });
+  }
+}
+
+function onSend(connection: Connection, frame: Extract<ClientFrame, { t: 'send' }>, context: FrameContext): void {
+  const { t: _, ...fields } = frame;
+  if ((connection.sending?.size ?? 0) >= MAX_UNANSWERED_SENDS) {
+    return reject(connection, frame.id, {
+      code: 'overloaded',
+      message: 'too many sends are unanswered on this connection',
+      retryAfterMs: 1000,
+    });
+  }
+  const sender = { user: connection.user, ret: { conn: connection.id, slot: context.slot() } };
+  answer(connection, frame.id, context.sendPath.send(sender, fields, Date.now()));
+}
+
+function answer(connection: Connection, id: string, result: Promise<SendResult> | Refusal): void {
+  if ('code' in result) return reject(connection, id, result);
+  connection.sending ??= new Map();
+  if (!connection.sending.has(id)) connection.sending.set(id, undefined);
+  void result.then((sent) => {
+    const later = connection.sending?.get(id);
+    connection.sending?.delete(id);
+    if (connection.closed) return;
+    if (!sent.ok) return reject(connection, id, sent);
+    write(connection, { t: 'accepted', id, at: sent.at });
+    if (later !== undefined) connection.socket?.send(later, false);
+  });
+}
+
+function reject(connection: Connection, id: string, { code, message, retryAfterMs }: Refusal): void {
+  metrics.rejected.inc({ code });
+  const { retryable } = ERROR_CODES[code];
+  write(connection, {
+    t: 'rejected',
+    id,
+    code,
+    message,
+    retryable,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+/** The message of an `error` where seq or gen of an ack or nack can't be, undefined where they can. */
+function refusedPlace(connection: Connection, seq: number, gen: number): string | undefined {
+  if (gen !== connection.gen) return `gen ${gen} is not the inbox's, ${connection.gen}`;
+  if (seq >= connection.expect) return `seq ${seq} was never sent: the last is ${connection.expect - 1}`;
+  return undefined;
+}
+
+function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: 'ack' }>, context: FrameContext): void {
+  const refused = refusedPlace(connection, seq, gen);
+  if (refused) return write(connection, { t: 'error', code: 'bad_field', message: `ack: ${refused}` });
+  if (seq <= connection.acked) return;
+  connection.ackPosition = connection.takeAck(seq);
+  if (!connection.ackScheduled) {
+    connection.ackScheduled = true;
+    // While it drains, the next page waits for this ack.
+    if (connection.drained && !connection.behind) setTimeout(flushAck, ACK_GATHER_MS, connection, context);
+    else setImmediate(flushAck, connection, context);
+  }
+  if (connection.behind && connection.unackedBytes <= context.windowBytes / 2) {
+    connection.behind = false;
+    flushAck(connection, context);
+    context.refill(connection, 'window');
+  }
+}
+
+/** Publishes the furthest ack, if it has not been. */
+export function flushAck(connection: Connection, context: Pick<FrameContext, 'log' | 'slot'>): void {
+  if (!connection.ackScheduled) return;
+  connection.ackScheduled = false;
+  publishAck(connection, context);
+}
+
+/** A lost ack is harmless: it comes again with the next, or at a probe. */
+export function publishAck(connection: Connection, { log, slot }: Pick<FrameContext, 'log' | 'slot'>): void {
+  const { user, device, id, gen, acked, ackPosition } = connection;
+  if (gen === undefined || acked === 0) return;
+  log
+    .event({ t: 'acked', user, device, conn: id, slot: slot(), gen, seq: acked, position: ackPosition })
+    .catch(countLost);
+}
+
+function onNack(connection: Connection, frame: Extract<ClientFrame, { t: 'nack' }>, context: FrameContext): void {
+  const { seq, gen, reason } = frame;
+  const refused = refusedPlace(connection, seq, gen);
+  if (refused) return write(connection, { t: 'error', code: 'bad_field', message: `nack: ${refused}` });
+  const sent = connection.unacked.find((entry) => entry.seq === seq);
+  if (!sent)
+    return write(connection, { t: 'error', code: 'bad_field', message: `nack: seq ${seq} is acked, or inside a gap` });
+  const { user, device, id } = connection;
+  flushAck(connection, context);
+  context.log
+    .event({ t: 'nacked', user, device, conn: id, slot: context.slot(), gen, seq, position: sent.position, reason })
+    .catch(() =>
+      write(connection, {
+        t: 'error',
+        code: 'overloaded',
+        message: 'nack: the log is not reachable now, send it again',
+      }),
+    );
+}
+
+export const countLost = (): void => metrics.hintsDropped.inc({ reason: 'event not published' });
+
+/** Closes where the client does not follow the protocol at the level of WebSocket messages. */
+export function refuseMessage(
+  connection: Connection,
+  reason: 'too big' | 'too many early frames',
+  context: FrameContext,
+): void {
+  const close = reason === 'too big' ? CLOSE.tooBig : CLOSE.protocol;
+  context.close(connection, close.code, reason);
+}

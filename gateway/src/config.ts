@@ -1,0 +1,44 @@
+import { readSettings } from '@restante/shared/runtime/settings';
+
+/** The settings of a gateway, read once. @throws SettingsError naming each bad one. */
+export function readConfig(env: Record<string, string | undefined>) {
+  const config = readSettings(
+    [
+      'NODE_ENV',
+      'LOG_LEVEL',
+      'SERVICE_NAME',
+      'HOST',
+      'PORT',
+      'ADMIN_PORT',
+      'KAFKA_BROKERS',
+      'REDIS_URL',
+      'REDIS_CLUSTER',
+      'DYNAMODB_ENDPOINT',
+      'AWS_REGION',
+      'INCOMING_EPOCH',
+      'GATEWAY_SLOTS',
+      'JWT_SECRET',
+      'JWKS_URL',
+      'JWT_AUDIENCE',
+      'INBOX_RETENTION_SECONDS',
+      'INBOX_MAX_ENTRIES',
+      'INBOX_MAX_BYTES',
+      'WINDOW_ENTRIES',
+      'WINDOW_BYTES',
+      'DEVICE_RETENTION_SECONDS',
+      'DEVICES_PER_USER',
+      'CONNECT_PER_SECOND',
+      'CONNECTIONS_PER_USER',
+      'ALLOWED_ORIGINS',
+      'RATE_SEND_PER_SECOND',
+      'RATE_SEND_BURST',
+      'HEARTBEAT_SECONDS',
+      'LEASE_MS',
+      'DRAIN_MS',
+    ],
+    env,
+  );
+  return config;
+}
+
+export type Config = ReturnType<typeof readConfig>;

@@ -1,0 +1,87 @@
+import type { EntryText } from '@restante/shared/contract/entry';
+import type { WebSocket } from 'uws-current';
+
+/** What uWebSockets keeps with each socket. */
+export type SocketData = { connection: Connection };
+export type Socket = WebSocket<SocketData>;
+
+/** One frame that was written and not yet acked. */
+export type Unacked = { seq: number; position: number; bytes: number };
+
+/**
+ * What the gateway knows of one connection: where it is in its inbox, and nothing of what others know. 5,000 to 20,000 of them
+ * are in one process, so what an idle one doesn't need is made when it is needed.
+ */
+export class Connection {
+  readonly id: string;
+  readonly user: string;
+  readonly device: string;
+  readonly expiresAtMs: number;
+  readonly openedAtMs: number;
+  socket: Socket | undefined;
+  /** Generation and place in it. Undefined until the inbox is known: before the welcome. */
+  gen: number | undefined;
+  acked = 0;
+  /** The seq that is written next. */
+  expect = 1;
+  drained = false;
+  /** Seq at which the backlog ends, known before all of it was written. */
+  drainedAt: number | undefined;
+  /** Nothing came after user_connected yet: when it was published last. 0 once something came. */
+  awaitingSinceMs = 0;
+  /** A hint beyond `expect` came: when. A refill is asked for if it stays so. */
+  gapSinceMs = 0;
+  /** The socket or the byte window was full, so entries were not taken: a refill is asked for when there is room. */
+  behind = false;
+  /** Entries that came before their turn, by seq. */
+  held: Map<number, { entry: EntryText; gapFrom: number | undefined; replayed: boolean }> | undefined;
+  unacked: Unacked[] = [];
+  unackedBytes = 0;
+  /** Position that was sent at the seq `acked`, 0 where that was a gap: proves to Redis that both mean the same entry. */
+  ackPosition = 0;
+  /** Sends that Kafka has not acknowledged: their `stored` must not overtake `accepted`. */
+  sending: Map<string, string | undefined> | undefined;
+  /** Frames that came before the welcome. */
+  early: string[] | undefined;
+  replaced: { conn: string; slot: number } | undefined;
+  ackScheduled = false;
+  closed = false;
+
+  constructor(id: string, user: string, device: string, expiresAtMs: number, nowMs: number) {
+    this.id = id;
+    this.user = user;
+    this.device = device;
+    this.expiresAtMs = expiresAtMs;
+    this.openedAtMs = nowMs;
+  }
+
+  /** Goes to a place in a generation: the welcome, or a reset. */
+  goTo(gen: number, acked: number): void {
+    this.gen = gen;
+    this.acked = acked;
+    this.ackPosition = 0;
+    this.expect = acked + 1;
+    this.held = undefined;
+    this.unacked = [];
+    this.unackedBytes = 0;
+    this.behind = false;
+    this.gapSinceMs = 0;
+    this.drainedAt = undefined;
+  }
+
+  /** Takes an ack of everything up to `seq`. @returns the position that was sent at it, 0 where that was a gap. */
+  takeAck(seq: number): number {
+    let taken = 0;
+    let position = 0;
+    while (taken < this.unacked.length && this.unacked[taken]!.seq <= seq) {
+      const frame = this.unacked[taken]!;
+      this.unackedBytes -= frame.bytes;
+      position = frame.seq === seq ? frame.position : 0;
+      taken++;
+    }
+    if (taken === this.unacked.length) this.unacked = [];
+    else this.unacked.splice(0, taken);
+    this.acked = seq;
+    return position;
+  }
+}

@@ -1,0 +1,160 @@
+import { type EntryText, entryFrame, entryPosition } from '@restante/shared/contract/entry';
+import type { OutgoingOp, OutgoingRecord } from '@restante/shared/contract/events';
+import type { ServerFrame } from '@restante/shared/contract/server-frames';
+import type { Connection } from './connection.ts';
+import { metrics } from './events.ts';
+
+/** A frame to a client. @returns false where the socket takes no more. */
+export function write(connection: Connection, frame: ServerFrame): void {
+  if (!connection.closed) connection.socket?.send(JSON.stringify(frame), false);
+}
+
+export type DeliverOptions = {
+  windowEntries: number;
+  windowBytes: number;
+  now: () => number;
+  welcome(connection: Connection, gen: number, acked: number, tail: number): void;
+  refill(connection: Connection, reason: string): void;
+  repeatAck(connection: Connection): void;
+  close(connection: Connection, code: number, reason: string): void;
+};
+
+/**
+ * Takes records of this gateway's partition and writes what they carry to sockets: entries in strictly growing seq, without a
+ * hole, whatever order, loss or repetition the hints came in (decision 12). A connection that is not here is not ours: dropped.
+ */
+export function createDeliver(connections: Map<string, Connection>, options: DeliverOptions) {
+  return (record: OutgoingRecord): void => {
+    for (const op of record.ops) {
+      const connection = connections.get(op.conn);
+      if (connection?.socket) connection.socket.cork(() => apply(connection, op, record.entries, options));
+      else metrics.hintsDropped.inc({ reason: 'unknown connection' });
+    }
+  };
+}
+
+function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryText[], options: DeliverOptions): void {
+  switch (op.t) {
+    case 'deliver':
+      if (!sameGeneration(connection, op.gen, options)) return;
+      op.e.forEach((index, i) => {
+        const seq = op.q + i;
+        const entry = entries[index];
+        if (entry !== undefined) take(connection, seq, undefined, entry, seq <= op.r, options);
+      });
+      return settle(connection, options);
+    case 'gap': {
+      if (!sameGeneration(connection, op.gen, options)) return;
+      const entry = entries[op.e];
+      if (entry !== undefined) take(connection, op.q, op.from, entry, false, options);
+      return settle(connection, options);
+    }
+    case 'drained':
+      if (!sameGeneration(connection, op.gen, options)) return;
+      connection.drainedAt = op.seq;
+      settle(connection, options);
+      // What the backlog ends with has not come: lost on the way, or still coming. Asked for again if it stays so.
+      if (connection.expect <= op.seq && connection.gapSinceMs === 0) connection.gapSinceMs = options.now();
+      return;
+    case 'reset':
+      connection.awaitingSinceMs = 0;
+      if (connection.gen === undefined) return options.welcome(connection, op.gen, op.acked, op.tail);
+      // A repeated record of the generation the connection is in: going back would write entries twice on one connection.
+      if (connection.gen === op.gen) return;
+      metrics.resets.inc();
+      connection.goTo(op.gen, op.acked);
+      return write(connection, { t: 'reset', gen: op.gen, acked: op.acked, tail: op.tail });
+    case 'probe':
+      if (connection.gen === undefined) return;
+      if (connection.gen !== op.gen || connection.expect <= op.tail) return options.refill(connection, 'probe');
+      return options.repeatAck(connection);
+    case 'stored': {
+      const { conn: _, ...frame } = op;
+      const text = JSON.stringify(frame);
+      // Not before its `accepted`, which the producer's own answer brings.
+      if (connection.sending?.has(op.id)) connection.sending.set(op.id, text);
+      else connection.socket?.send(text, false);
+      return;
+    }
+    case 'rejected': {
+      const text = JSON.stringify({ t: 'rejected', id: op.id, code: op.code, message: op.message, retryable: false });
+      if (connection.sending?.has(op.id)) connection.sending.set(op.id, text);
+      else connection.socket?.send(text, false);
+      return;
+    }
+    case 'close':
+      return options.close(connection, op.code, op.reason);
+  }
+}
+
+function sameGeneration(connection: Connection, gen: number, options: DeliverOptions): boolean {
+  if (connection.gen === gen) return true;
+  metrics.hintsDropped.inc({ reason: 'another generation' });
+  // A newer one means that the reset was lost: the refill will be answered with it.
+  if (connection.gen !== undefined && connection.gapSinceMs === 0) connection.gapSinceMs = options.now();
+  return false;
+}
+
+/** Writes an entry in its turn, holds it before its turn, drops it after. `gapFrom`: a gap stands for gapFrom..seq. */
+function take(
+  connection: Connection,
+  seq: number,
+  gapFrom: number | undefined,
+  entry: EntryText,
+  replayed: boolean,
+  options: DeliverOptions,
+): void {
+  const first = gapFrom ?? seq;
+  if (seq < connection.expect || connection.behind) return;
+  if (first > connection.expect) {
+    connection.held ??= new Map();
+    if (connection.held.size < options.windowEntries) connection.held.set(seq, { entry, gapFrom, replayed });
+    if (connection.gapSinceMs === 0) connection.gapSinceMs = options.now();
+    return;
+  }
+  writeEntry(connection, seq, entry, replayed, options);
+}
+
+function writeEntry(
+  connection: Connection,
+  seq: number,
+  entry: EntryText,
+  replayed: boolean,
+  options: DeliverOptions,
+): void {
+  const bytes = entry.length;
+  // Beyond the window in bytes nothing is taken; acks make room, and a refill then starts from what was really written.
+  if (connection.unacked.length > 0 && connection.unackedBytes + bytes > options.windowBytes) {
+    connection.behind = true;
+    connection.held = undefined;
+    return;
+  }
+  connection.socket!.send(entryFrame(entry, seq, connection.gen!, replayed), false);
+  connection.unacked.push({ seq, position: entryPosition(entry), bytes });
+  connection.unackedBytes += bytes;
+  connection.expect = seq + 1;
+  connection.awaitingSinceMs = 0;
+  metrics.entriesOut.inc();
+}
+
+/** After entries were written: those that were held and whose turn it is now, then the end of the backlog. */
+function settle(connection: Connection, options: DeliverOptions): void {
+  const held = connection.held;
+  if (held) {
+    for (const [seq, item] of [...held].sort(([a], [b]) => a - b)) {
+      if (seq < connection.expect) held.delete(seq);
+      else if ((item.gapFrom ?? seq) <= connection.expect) {
+        held.delete(seq);
+        writeEntry(connection, seq, item.entry, item.replayed, options);
+        if (connection.behind) break;
+      }
+    }
+    if (held.size === 0) connection.held = undefined;
+  }
+  if (!connection.held) connection.gapSinceMs = 0;
+  if (!connection.drained && connection.drainedAt !== undefined && connection.expect > connection.drainedAt) {
+    connection.drained = true;
+    connection.awaitingSinceMs = 0;
+    write(connection, { t: 'drained', seq: connection.drainedAt, gen: connection.gen! });
+  }
+}

@@ -1,0 +1,55 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+
+/** Every metric of the gateway: names, units and labels have this one home. */
+const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export const metrics = {
+  connections: new Gauge({ name: 'restante_gateway_connections', help: 'open connections' }),
+  handshakes: new Counter({
+    name: 'restante_gateway_handshakes_total',
+    help: 'handshakes by outcome',
+    labelNames: ['outcome'],
+  }),
+  closes: new Counter({
+    name: 'restante_gateway_closes_total',
+    help: 'closed connections by close code',
+    labelNames: ['code'],
+  }),
+  framesIn: new Counter({
+    name: 'restante_gateway_frames_received_total',
+    help: 'frames from clients',
+    labelNames: ['type'],
+  }),
+  entriesOut: new Counter({ name: 'restante_gateway_entries_written_total', help: 'inbox entries written to sockets' }),
+  accepted: new Counter({ name: 'restante_gateway_accepted_total', help: 'messages that Kafka has acknowledged' }),
+  rejected: new Counter({
+    name: 'restante_gateway_rejected_total',
+    help: 'messages refused, by code',
+    labelNames: ['code'],
+  }),
+  acceptSeconds: new Histogram({
+    name: 'restante_gateway_accept_seconds',
+    help: 'from frame to accepted',
+    buckets: seconds,
+  }),
+  refills: new Counter({
+    name: 'restante_gateway_refills_total',
+    help: 'refills asked for, by reason',
+    labelNames: ['reason'],
+  }),
+  resets: new Counter({ name: 'restante_gateway_resets_total', help: 'connections that went to a new generation' }),
+  hintsDropped: new Counter({
+    name: 'restante_gateway_hints_dropped_total',
+    help: 'outgoing ops not written, by reason',
+    labelNames: ['reason'],
+  }),
+  leaseLosses: new Counter({
+    name: 'restante_gateway_lease_losses_total',
+    help: 'times the slot was lost to another gateway',
+  }),
+  httpRequests: new Counter({
+    name: 'restante_gateway_http_requests_total',
+    help: 'HTTP requests',
+    labelNames: ['route', 'status'],
+  }),
+};

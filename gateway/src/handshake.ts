@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { ErrorCode } from '@restante/shared/contract/codes';
+import { DEVICE_PATTERN } from '@restante/shared/contract/ids';
+import { deleteDevice, ensureDevice } from '@restante/shared/inbox/devices-dynamo';
+import { type ConnectReply, type Inbox, parseConnect } from '@restante/shared/inbox/inbox-redis';
+import { messageOf, UnavailableError } from '@restante/shared/runtime/errors';
+import type { Logger } from '@restante/shared/runtime/logger';
+import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uws-current';
+import { AuthError, type Authenticate } from './auth.ts';
+import type { Config } from './config.ts';
+import { Connection } from './connection.ts';
+import { metrics } from './events.ts';
+import { sendProblem } from './http.ts';
+import { originAllowed } from './origins.ts';
+import type { TokenBucket } from './rate-limit.ts';
+import type { SlotHolder } from './slot.ts';
+
+export const SUBPROTOCOL = 'restante.v1';
+const OVERLOAD_RETRY_SECONDS = 1;
+/** Handshakes that wait for Redis at once; beyond it a storm is told to come back rather than queued. */
+const MAX_PENDING = 2_000;
+
+export type HandshakeContext = {
+  config: Config;
+  authenticate: Authenticate;
+  inbox: Inbox;
+  dynamo: DynamoDBClient;
+  slot: SlotHolder;
+  admission: TokenBucket;
+  logger: Logger;
+  /** The session is registered: the socket opens now. */
+  opened(connection: Connection, reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>): void;
+  /** The session was registered, but the client left before its socket opened. */
+  abandoned(connection: Connection): void;
+};
+
+type Refused = { status: number; code: ErrorCode; detail: string; retryAfterSeconds?: number };
+let pending = 0;
+
+/** What the request says, read at once: uWebSockets forbids to touch it after the first await. */
+function readRequest(request: HttpRequest) {
+  const protocols = request
+    .getHeader('sec-websocket-protocol')
+    .split(',')
+    .map((protocol) => protocol.trim());
+  const authorization = request.getHeader('authorization');
+  return {
+    device: request.getQuery('device') ?? '',
+    origin: request.getHeader('origin'),
+    host: request.getHeader('host'),
+    key: request.getHeader('sec-websocket-key'),
+    extensions: request.getHeader('sec-websocket-extensions'),
+    protocol: protocols.includes(SUBPROTOCOL) ? SUBPROTOCOL : '',
+    token:
+      /^Bearer +(\S+)$/i.exec(authorization)?.[1] ??
+      protocols.find((protocol) => protocol.startsWith('bearer.'))?.slice(7),
+  };
+}
+type Request = ReturnType<typeof readRequest>;
+
+/**
+ * The upgrade of a client. Everything that can be refused is refused before it, with a status; the session is registered
+ * before it too, so that a socket that is open has its place.
+ */
+export function onUpgrade(
+  response: HttpResponse,
+  request: HttpRequest,
+  upgrade: us_socket_context_t,
+  context: HandshakeContext,
+): void {
+  const read = readRequest(request);
+  let aborted = false;
+  response.onAborted(() => {
+    aborted = true;
+  });
+  const refuse = ({ status, code, detail, retryAfterSeconds }: Refused) => {
+    metrics.handshakes.inc({ outcome: String(status) });
+    if (!aborted) response.cork(() => sendProblem(response, status, code, detail, retryAfterSeconds));
+  };
+  const early = refusedAtOnce(read, context);
+  if (early) return refuse(early);
+  pending++;
+  register(read, context)
+    .then((result) => {
+      if ('status' in result) return refuse(result);
+      if (aborted) return context.abandoned(result.connection);
+      response.cork(() => {
+        response.upgrade({ connection: result.connection }, read.key, read.protocol, read.extensions, upgrade);
+      });
+      metrics.handshakes.inc({ outcome: '101' });
+      context.opened(result.connection, result.reply);
+    })
+    .catch((error: unknown) => {
+      if (error instanceof AuthError) return refuse({ status: 401, code: 'unauthorized', detail: error.message });
+      context.logger.warn({ err: messageOf(error) }, 'handshake failed');
+      refuse({
+        status: 503,
+        code: 'overloaded',
+        detail: 'a store is not reachable now',
+        retryAfterSeconds: OVERLOAD_RETRY_SECONDS,
+      });
+    })
+    .finally(() => {
+      pending--;
+    });
+}
+
+function refusedAtOnce(read: Request, { config, admission, slot }: HandshakeContext): Refused | undefined {
+  if (!slot.ready() || pending >= MAX_PENDING) {
+    return {
+      status: 503,
+      code: 'overloaded',
+      detail: 'the gateway is not ready',
+      retryAfterSeconds: OVERLOAD_RETRY_SECONDS,
+    };
+  }
+  const waitMs = admission.take(Date.now());
+  if (waitMs > 0) {
+    const retryAfterSeconds = Math.ceil(waitMs / 1000) + Math.floor(Math.random() * 3);
+    return { status: 503, code: 'overloaded', detail: 'too many handshakes a second', retryAfterSeconds };
+  }
+  if (!originAllowed(read.origin, read.host, config.ALLOWED_ORIGINS, config.NODE_ENV === 'production')) {
+    return { status: 403, code: 'unauthorized', detail: 'this Origin may not connect: see ALLOWED_ORIGINS' };
+  }
+  if (!DEVICE_PATTERN.test(read.device))
+    return { status: 400, code: 'bad_field', detail: 'device: must match [A-Za-z0-9_-]{1,64}' };
+  return undefined;
+}
+
+async function register(
+  read: Request,
+  context: HandshakeContext,
+): Promise<Refused | { connection: Connection; reply: Extract<ConnectReply, { is: 'ok' | 'partial' }> }> {
+  const { config, inbox, slot, dynamo } = context;
+  const identity = await context.authenticate(read.token);
+  if (identity.device !== undefined && identity.device !== read.device) {
+    return { status: 401, code: 'unauthorized', detail: 'the token’s dev is another device' };
+  }
+  const { user } = identity;
+  const connection = new Connection(
+    randomBytes(9).toString('base64url'),
+    user,
+    read.device,
+    identity.expiresAtMs,
+    Date.now(),
+  );
+  const held = slot.current();
+  if (!held) throw new UnavailableError('the slot was lost');
+  const connect = async (make: boolean) => {
+    const call = inbox.connectCall(
+      user,
+      read.device,
+      connection.id,
+      held.slot,
+      held.lease,
+      make,
+      config.CONNECTIONS_PER_USER,
+    );
+    return parseConnect((await inbox.run([call]))[0]!);
+  };
+  let reply = await connect(false);
+  if (reply.is === 'new') {
+    // Durable before the first welcome: a rebuild must know where the device starts (decision 11).
+    await ensureDevice(dynamo, user, read.device, Date.now());
+    reply = await connect(true);
+  }
+  if (reply.is === 'too-many' || reply.is === 'new') {
+    return {
+      status: 429,
+      code: 'rate_limited',
+      detail: `over ${config.CONNECTIONS_PER_USER} connections`,
+      retryAfterSeconds: 5,
+    };
+  }
+  if (reply.yieldedDevice !== undefined) await deleteDevice(dynamo, user, reply.yieldedDevice);
+  connection.replaced = reply.replaced;
+  return { connection, reply };
+}

@@ -1,0 +1,147 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { bodyTooLarge, describeIssues, sendFieldsSchema } from '@restante/shared/contract/client-frames';
+import { entryFrame } from '@restante/shared/contract/entry';
+import { deviceSchema, messageIdSchema, userSchema } from '@restante/shared/contract/ids';
+import { ensureDevice } from '@restante/shared/inbox/devices-dynamo';
+import { type Inbox, parseAck, parseAckIds, parseSync } from '@restante/shared/inbox/inbox-redis';
+import { UnavailableError } from '@restante/shared/runtime/errors';
+import { sleep } from '@restante/shared/runtime/sleep';
+import { z } from 'zod';
+import { AuthError } from './auth.ts';
+import { type Answer, type Call, Problem } from './http.ts';
+import type { GatewayLog } from './log.ts';
+import type { SendPath } from './send.ts';
+
+const DEFAULT_SYNC_ENTRIES = 100;
+const MAX_SYNC_ENTRIES = 500;
+const MAX_ACKED_IDS = 1_000;
+/** How long a call waits for an inbox that is being rebuilt, before it says 503. */
+const REBUILD_WAIT_MS = 10_000;
+const REBUILD_POLL_MS = 50;
+
+export type InboxApi = { inbox: Inbox; dynamo: DynamoDBClient; log: GatewayLog; sendPath: SendPath };
+
+/** `POST /v1/messages`: accepted once the log has it. */
+export async function postMessage({ identity, body }: Call, { sendPath }: InboxApi): Promise<Answer> {
+  const parsed = sendFieldsSchema.safeParse(body);
+  if (!parsed.success) throw new Problem(bodyTooLarge(body) ? 'too_large' : 'bad_field', describeIssues(parsed.error));
+  const result = await sendPath.send({ user: identity.user }, parsed.data, Date.now());
+  if ('code' in result) throw new Problem(result.code, result.message, result.retryAfterMs);
+  return {
+    status: 202,
+    body: { id: parsed.data.id, conversation: result.conversation, status: 'accepted', at: result.at },
+  };
+}
+
+/** `GET /v1/messages/sync`: a page of the inbox for a device without a socket. Takes nothing out. */
+export async function getSync({ identity, query }: Call, api: InboxApi): Promise<Answer> {
+  const device = checkDevice(query.get('device'), identity);
+  const limit = integer(query.get('limit'), 'limit', DEFAULT_SYNC_ENTRIES, MAX_SYNC_ENTRIES);
+  const synced = await whole(
+    identity.user,
+    api,
+    async (make) => {
+      const [reply] = await api.inbox.run([api.inbox.syncCall(identity.user, device, make, limit)]);
+      return parseSync(reply!);
+    },
+    device,
+  );
+  const { gen, acked, tail, high, reached, page } = synced;
+  const frames = page.entries.map((entry, i) => entryFrame(entry, page.firstSeq + i, gen, page.firstSeq + i <= high));
+  if (page.gap) frames.unshift(entryFrame(page.gap.entry, page.gap.to, gen, false));
+  return {
+    status: 200,
+    body: { gen, acked, tail, entries: frames.map((frame) => JSON.parse(frame) as unknown), more: reached < tail },
+  };
+}
+
+const ackSchema = z.union([
+  z.object({ device: deviceSchema, gen: z.int().min(0), seq: z.int().min(0) }),
+  z.object({
+    device: deviceSchema,
+    ids: z.array(z.object({ from: userSchema, id: messageIdSchema })).max(MAX_ACKED_IDS),
+  }),
+]);
+
+/** `POST /v1/messages/ack`: by seq, cumulative, or by ids. */
+export async function postAck({ identity, body }: Call, api: InboxApi): Promise<Answer> {
+  const parsed = ackSchema.safeParse(body);
+  if (!parsed.success)
+    throw new Problem('bad_field', 'give device, and gen with seq, or ids (at most 1,000 of {from, id})');
+  const ack = parsed.data;
+  const device = checkDevice(ack.device, identity);
+  const { user } = identity;
+  const result = await whole(user, api, () => ('ids' in ack ? ackIds(user, ack, api) : ackSeq(user, ack, api)), device);
+  // Makes the cursor durable, and releases what a socket of the device waits for. Lost, it is made good by the next ack: the marks stay.
+  await api.log.event({ t: 'acked_by_http', user, device });
+  return { status: 200, body: { gen: result.gen, acked: result.acked } };
+}
+
+type Acked = { is: 'partial' } | { is: 'ok'; gen: number; acked: number };
+
+async function ackIds(
+  user: string,
+  { device, ids }: { device: string; ids: { from: string; id: string }[] },
+  { inbox }: InboxApi,
+): Promise<Acked> {
+  const [reply] = await inbox.run([inbox.ackIdsCall(user, device, ids)]);
+  const parsed = parseAckIds(reply!);
+  if (parsed.is === 'no-device')
+    throw new Problem('bad_field', `device: ${device} has neither connected nor synced yet`);
+  return parsed;
+}
+
+async function ackSeq(
+  user: string,
+  ack: { device: string; gen: number; seq: number },
+  { inbox }: InboxApi,
+): Promise<Acked> {
+  const [reply] = await inbox.run([inbox.ackCall(user, { ...ack, conn: '', position: 0 })]);
+  const parsed = parseAck(reply!);
+  if (parsed.is === 'reset')
+    throw new Problem('bad_field', `gen: ${ack.gen} is not the inbox's, or ${ack.device} is no device: sync first`);
+  if (parsed.is === 'refused') throw new Problem('bad_field', `seq: ${ack.seq} was never sent`);
+  return parsed.is === 'ok' ? { is: 'ok', gen: ack.gen, acked: parsed.acked } : parsed;
+}
+
+type Unfinished = { is: 'new' } | { is: 'partial' };
+
+/** Repeats a call until the inbox is whole and the device made: asks notification to rebuild it where it isn't. */
+async function whole<T extends { is: string }>(
+  user: string,
+  { dynamo, log }: InboxApi,
+  call: (make: boolean) => Promise<T>,
+  device: string,
+): Promise<Exclude<T, Unfinished>> {
+  const end = Date.now() + REBUILD_WAIT_MS;
+  let make = false;
+  let asked = false;
+  for (;;) {
+    const reply = await call(make);
+    if (reply.is === 'new') {
+      await ensureDevice(dynamo, user, device, Date.now());
+      make = true;
+      continue;
+    }
+    if (reply.is !== 'partial') return reply as Exclude<T, Unfinished>;
+    if (Date.now() > end) throw new UnavailableError('the inbox is being rebuilt');
+    if (!asked) await log.event({ t: 'rebuild_requested', user });
+    asked = true;
+    await sleep(REBUILD_POLL_MS);
+  }
+}
+
+function checkDevice(device: string | null, identity: Call['identity']): string {
+  const parsed = deviceSchema.safeParse(device);
+  if (!parsed.success) throw new Problem('bad_field', 'device: must match [A-Za-z0-9_-]{1,64}');
+  if (identity.device !== undefined && identity.device !== parsed.data)
+    throw new AuthError('the token’s dev is another device');
+  return parsed.data;
+}
+
+function integer(text: string | null, name: string, fallback: number, max: number): number {
+  if (text === null) return fallback;
+  if (!/^\d{1,9}$/.test(text) || Number(text) < 1)
+    throw new Problem('bad_field', `${name}: must be an integer from 1 to ${max}`);
+  return Math.min(Number(text), max);
+}

@@ -1,0 +1,46 @@
+import {
+  type IncomingCommand,
+  incomingKey,
+  TOPICS,
+  type UserEvent,
+  userEventKey,
+} from '@restante/shared/contract/events';
+import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import { incomingTopic } from '@restante/shared/kafka/topics';
+
+/** What a gateway writes to the log: commands to messaging, events to notification. */
+export class GatewayLog {
+  readonly #producer: BatchingProducer;
+  readonly #incoming: string;
+
+  constructor(producer: BatchingProducer, epoch: number) {
+    this.#producer = producer;
+    this.#incoming = incomingTopic(epoch);
+  }
+
+  /** Whether a message could be accepted now; refused at once where not, for it must never be accepted and dropped. */
+  accepting(): { ok: true } | { ok: false; retryAfterMs: number } {
+    return this.#producer.accepting();
+  }
+
+  /** Resolves once the log has it for good (acks=all): the message is accepted. @throws KafkaUnavailableError: it was not written */
+  command(command: IncomingCommand): Promise<void> {
+    const key = incomingKey(command);
+    return this.#producer.send(
+      this.#incoming,
+      this.#producer.partitionFor(this.#incoming, key),
+      key,
+      JSON.stringify(command),
+    );
+  }
+
+  event(event: UserEvent): Promise<void> {
+    const key = userEventKey(event);
+    return this.#producer.send(
+      TOPICS.userEvents,
+      this.#producer.partitionFor(TOPICS.userEvents, key),
+      key,
+      JSON.stringify(event),
+    );
+  }
+}

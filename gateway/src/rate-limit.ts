@@ -1,0 +1,52 @@
+import { LRUCache } from 'lru-cache';
+
+/** A token bucket: `perSecond` tokens a second, at most `burst` of them. Time is an argument. */
+export class TokenBucket {
+  readonly #perSecond: number;
+  readonly #burst: number;
+  #tokens: number;
+  #at: number;
+
+  constructor(perSecond: number, burst: number, nowMs: number) {
+    this.#perSecond = perSecond;
+    this.#burst = burst;
+    this.#tokens = burst;
+    this.#at = nowMs;
+  }
+
+  /** Takes a token. @returns 0 where there was one, else in how many ms there will be. */
+  take(nowMs: number): number {
+    // A clock that was set back gives no tokens and takes none.
+    this.#tokens = Math.min(this.#burst, this.#tokens + (Math.max(0, nowMs - this.#at) / 1000) * this.#perSecond);
+    this.#at = nowMs;
+    if (this.#tokens >= 1) {
+      this.#tokens -= 1;
+      return 0;
+    }
+    return Math.ceil(((1 - this.#tokens) / this.#perSecond) * 1000);
+  }
+}
+
+/** Users whose bucket is remembered; one forgotten starts full again, which only a user among the least recent can be. */
+const MAX_BUCKETS = 100_000;
+
+/** A bucket for each user. */
+export class UserRateLimit {
+  readonly #buckets = new LRUCache<string, TokenBucket>({ max: MAX_BUCKETS });
+  readonly #perSecond: number;
+  readonly #burst: number;
+
+  constructor(perSecond: number, burst: number) {
+    this.#perSecond = perSecond;
+    this.#burst = burst;
+  }
+
+  take(user: string, nowMs: number): number {
+    let bucket = this.#buckets.get(user);
+    if (!bucket) {
+      bucket = new TokenBucket(this.#perSecond, this.#burst, nowMs);
+      this.#buckets.set(user, bucket);
+    }
+    return bucket.take(nowMs);
+  }
+}

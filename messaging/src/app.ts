@@ -1,0 +1,92 @@
+import { TOPICS } from '@restante/shared/contract/events';
+import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
+import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import { createKafka } from '@restante/shared/kafka/client';
+import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
+import { incomingTopic } from '@restante/shared/kafka/topics';
+import { startAdminServer } from '@restante/shared/runtime/admin-server';
+import { createDynamo } from '@restante/shared/runtime/dynamo';
+import type { Logger } from '@restante/shared/runtime/logger';
+import { RedisStore } from '@restante/shared/runtime/redis';
+import type { App } from '@restante/shared/runtime/service';
+import type { Config } from './config.ts';
+import { metrics } from './events.ts';
+import { History } from './history-dynamo.ts';
+import { type MessagingContext, onMessages } from './on-message.ts';
+
+export const GROUP = 'messaging';
+const MAX_BATCH_RECORDS = 500;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** Per partition: what was delivered and still waits for DynamoDB. Beyond it the log holds the rest. */
+const MAX_UNFINISHED_BYTES = 32 * 1024 * 1024;
+
+/** Wires messaging, top to bottom, and starts it. @throws Error naming the store that keeps it from starting */
+export async function startMessaging(config: Config, logger: Logger): Promise<App> {
+  const redis = new RedisStore({ url: config.REDIS_URL, cluster: config.REDIS_CLUSTER, logger });
+  const dynamo = createDynamo({ endpoint: config.DYNAMODB_ENDPOINT, region: config.AWS_REGION });
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
+  const inbox = new Inbox(redis, {
+    retentionSeconds: config.INBOX_RETENTION_SECONDS,
+    maxEntries: config.INBOX_MAX_ENTRIES,
+    maxBytes: config.INBOX_MAX_BYTES,
+    windowEntries: config.WINDOW_ENTRIES,
+    deviceRetentionSeconds: config.DEVICE_RETENTION_SECONDS,
+    maxDevices: config.DEVICES_PER_USER,
+  });
+  await redis.ready();
+  const leases = new SlotLeases(redis, config.GATEWAY_SLOTS, logger);
+  await leases.start();
+  const topic = incomingTopic(config.INCOMING_EPOCH);
+  const producer = new BatchingProducer({ kafka, logger, topics: [TOPICS.outgoing, TOPICS.deadLetters] });
+  await producer.start();
+
+  const context: MessagingContext = {
+    inbox,
+    history: new History(dynamo),
+    leases,
+    producer,
+    epoch: config.INCOMING_EPOCH,
+    dedupeSeconds: config.DEDUPE_SECONDS,
+    redeliverAfterMs: config.REDELIVER_AFTER_MS,
+    logger,
+  };
+  const consumer = await startLogConsumer({
+    kafka,
+    groupId: GROUP,
+    topic,
+    handle: (batch) => onMessages(batch, context),
+    onFatal: (error) => {
+      logger.fatal({ err: error }, 'the log is another one: set INCOMING_EPOCH to the next number to begin a new log');
+      process.exit(1);
+    },
+    maxBatchRecords: MAX_BATCH_RECORDS,
+    maxBatchBytes: MAX_BATCH_BYTES,
+    maxUnfinishedBytes: MAX_UNFINISHED_BYTES,
+    logger,
+    events: {
+      handleRetried: () => metrics.consumerRetries.inc(),
+      restarted: () => metrics.consumerRestarts.inc(),
+    },
+  });
+  const readiness = () => {
+    const reasons = [
+      ...(consumer.ready() ? [] : ['the consumer has not joined its group']),
+      ...(redis.isReady() ? [] : ['Redis is not connected']),
+    ];
+    return { ready: reasons.length === 0, reasons };
+  };
+  const admin = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
+  logger.info({ admin: admin.url }, 'messaging runs');
+
+  return {
+    async stop() {
+      await consumer.stop();
+      await producer.stop();
+      leases.stop();
+      await admin.close();
+      await redis.close();
+      dynamo.destroy();
+    },
+  };
+}

@@ -1,0 +1,31 @@
+import { readSettings } from '@restante/shared/runtime/settings';
+
+/** The settings of messaging, read once. @throws SettingsError naming each bad one. */
+export function readConfig(env: Record<string, string | undefined>) {
+  return readSettings(
+    [
+      'LOG_LEVEL',
+      'SERVICE_NAME',
+      'HOST',
+      'ADMIN_PORT',
+      'KAFKA_BROKERS',
+      'REDIS_URL',
+      'REDIS_CLUSTER',
+      'DYNAMODB_ENDPOINT',
+      'AWS_REGION',
+      'INCOMING_EPOCH',
+      'GATEWAY_SLOTS',
+      'INBOX_RETENTION_SECONDS',
+      'INBOX_MAX_ENTRIES',
+      'INBOX_MAX_BYTES',
+      'WINDOW_ENTRIES',
+      'DEVICE_RETENTION_SECONDS',
+      'DEVICES_PER_USER',
+      'DEDUPE_SECONDS',
+      'REDELIVER_AFTER_MS',
+    ],
+    env,
+  );
+}
+
+export type Config = ReturnType<typeof readConfig>;

@@ -1,0 +1,118 @@
+import { TOPICS } from '@restante/shared/contract/events';
+import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
+import { AdminHolder } from '@restante/shared/kafka/admin-holder';
+import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import { createKafka } from '@restante/shared/kafka/client';
+import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
+import { incomingTopic } from '@restante/shared/kafka/topics';
+import { startAdminServer } from '@restante/shared/runtime/admin-server';
+import { createDynamo } from '@restante/shared/runtime/dynamo';
+import type { Logger } from '@restante/shared/runtime/logger';
+import { RedisStore } from '@restante/shared/runtime/redis';
+import type { App } from '@restante/shared/runtime/service';
+import { CommitBarrier } from './commit-barrier.ts';
+import type { Config } from './config.ts';
+import { CursorFlusher } from './cursors-dynamo.ts';
+import { DueWorker } from './due-worker.ts';
+import { metrics } from './events.ts';
+import { onUserEvents } from './on-user-event.ts';
+import { ConsolePush } from './push-console.ts';
+import { Rebuilds } from './rebuilds.ts';
+
+const GROUP = 'notification';
+const MESSAGING_GROUP = 'messaging';
+const MAX_BATCH_RECORDS = 500;
+const MAX_BATCH_BYTES = 1024 * 1024;
+/** Per partition: events whose cursors are not durable yet. */
+const MAX_UNFINISHED_BYTES = 16 * 1024 * 1024;
+
+/** Wires notification, top to bottom, and starts it. @throws Error naming the store that keeps it from starting */
+export async function startNotification(config: Config, logger: Logger): Promise<App> {
+  const redis = new RedisStore({ url: config.REDIS_URL, cluster: config.REDIS_CLUSTER, logger });
+  const dynamo = createDynamo({ endpoint: config.DYNAMODB_ENDPOINT, region: config.AWS_REGION });
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
+  const inbox = new Inbox(redis, {
+    retentionSeconds: config.INBOX_RETENTION_SECONDS,
+    maxEntries: config.INBOX_MAX_ENTRIES,
+    maxBytes: config.INBOX_MAX_BYTES,
+    windowEntries: config.WINDOW_ENTRIES,
+    deviceRetentionSeconds: config.DEVICE_RETENTION_SECONDS,
+    maxDevices: config.DEVICES_PER_USER,
+  });
+  await redis.ready();
+  const leases = new SlotLeases(redis, config.GATEWAY_SLOTS, logger);
+  await leases.start();
+  const incoming = incomingTopic(config.INCOMING_EPOCH);
+  const producer = new BatchingProducer({ kafka, logger, topics: [incoming, TOPICS.outgoing, TOPICS.deadLetters] });
+  await producer.start();
+
+  const admin = new AdminHolder(kafka);
+  const flusher = new CursorFlusher(dynamo, inbox, logger);
+  const rebuilds = new Rebuilds(
+    {
+      inbox,
+      dynamo,
+      barrier: new CommitBarrier(admin, incoming, MESSAGING_GROUP, config.INCOMING_EPOCH),
+      partitionFor: (conversation) => producer.partitionFor(incoming, conversation),
+    },
+    producer,
+    logger,
+  );
+  const due = new DueWorker({
+    inbox,
+    dynamo,
+    leases,
+    producer,
+    rebuilds,
+    push: new ConsolePush(config.DATA_DIR),
+    rules: { redeliverAfterMs: config.REDELIVER_AFTER_MS, pushRepeatMs: config.PUSH_REPEAT_MS, random: Math.random },
+    logger,
+  });
+  flusher.start();
+  due.start();
+  const context = { inbox, producer, flusher, rebuilds, logger };
+  const consumer = await startLogConsumer({
+    kafka,
+    groupId: GROUP,
+    topic: TOPICS.userEvents,
+    handle: (batch) => onUserEvents(batch, context),
+    onFatal: (error) => {
+      logger.fatal({ err: error }, 'the log of user events is another one: the consumer group must be reset by hand');
+      process.exit(1);
+    },
+    maxBatchRecords: MAX_BATCH_RECORDS,
+    maxBatchBytes: MAX_BATCH_BYTES,
+    maxUnfinishedBytes: MAX_UNFINISHED_BYTES,
+    logger,
+    events: {
+      handleRetried: () => metrics.consumerRetries.inc(),
+      restarted: () => metrics.consumerRestarts.inc(),
+    },
+  });
+  const readiness = () => {
+    const reasons = [
+      ...(consumer.ready() ? [] : ['the consumer has not joined its group']),
+      ...(redis.isReady() ? [] : ['Redis is not connected']),
+    ];
+    return { ready: reasons.length === 0, reasons };
+  };
+  const adminServer = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
+  logger.info({ admin: adminServer.url }, 'notification runs');
+
+  return {
+    async stop() {
+      await due.stop();
+      // The consumer's last batches are finished once their cursors are flushed.
+      await consumer.stop();
+      await flusher.stop();
+      await rebuilds.stop();
+      await producer.stop();
+      leases.stop();
+      await admin.close();
+      await adminServer.close();
+      await redis.close();
+      dynamo.destroy();
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { readSettings } from '@restante/shared/runtime/settings';
+
+/** The settings of notification, read once. @throws SettingsError naming each bad one. */
+export function readConfig(env: Record<string, string | undefined>) {
+  return readSettings(
+    [
+      'LOG_LEVEL',
+      'SERVICE_NAME',
+      'DATA_DIR',
+      'HOST',
+      'ADMIN_PORT',
+      'KAFKA_BROKERS',
+      'REDIS_URL',
+      'REDIS_CLUSTER',
+      'DYNAMODB_ENDPOINT',
+      'AWS_REGION',
+      'INCOMING_EPOCH',
+      'GATEWAY_SLOTS',
+      'INBOX_RETENTION_SECONDS',
+      'INBOX_MAX_ENTRIES',
+      'INBOX_MAX_BYTES',
+      'WINDOW_ENTRIES',
+      'DEVICE_RETENTION_SECONDS',
+      'DEVICES_PER_USER',
+      'REDELIVER_AFTER_MS',
+      'PUSH_REPEAT_MS',
+    ],
+    env,
+  );
+}
+
+export type Config = ReturnType<typeof readConfig>;

@@ -1,0 +1,52 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+
+/** Every metric of notification. */
+const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export const metrics = {
+  events: new Counter({
+    name: 'restante_notification_events_total',
+    help: 'user events, by type',
+    labelNames: ['type'],
+  }),
+  handleSeconds: new Histogram({
+    name: 'restante_notification_handle_seconds',
+    help: 'from a batch to its pages',
+    buckets: seconds,
+  }),
+  replayed: new Counter({ name: 'restante_notification_entries_replayed_total', help: 'entries released by replay' }),
+  refused: new Counter({
+    name: 'restante_notification_acks_refused_total',
+    help: 'acks that did not match what was sent',
+  }),
+  rebuilds: new Counter({
+    name: 'restante_notification_rebuilds_total',
+    help: 'inboxes rebuilt from the history, by outcome',
+    labelNames: ['outcome'],
+  }),
+  rebuildSeconds: new Histogram({
+    name: 'restante_notification_rebuild_seconds',
+    help: 'time of a rebuild',
+    buckets: seconds,
+  }),
+  due: new Counter({
+    name: 'restante_notification_due_total',
+    help: 'due users looked at, by what was done',
+    labelNames: ['action'],
+  }),
+  pushes: new Counter({
+    name: 'restante_notification_pushes_total',
+    help: 'pushes by outcome',
+    labelNames: ['outcome'],
+  }),
+  deadLetters: new Counter({
+    name: 'restante_notification_dead_letters_total',
+    help: 'records and entries that could not be processed',
+  }),
+  unflushed: new Gauge({
+    name: 'restante_notification_unflushed_users',
+    help: 'users whose cursors are not durable yet',
+  }),
+  consumerRetries: new Counter({ name: 'restante_notification_batch_retries_total', help: 'batches tried again' }),
+  consumerRestarts: new Counter({ name: 'restante_notification_consumer_restarts_total', help: 'consumers made anew' }),
+};

@@ -1,0 +1,280 @@
+import {
+  type DeadLetter,
+  decodeUserEvent,
+  TOPICS,
+  type UserEvent,
+  type UserEventOf,
+} from '@restante/shared/contract/events';
+import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
+import {
+  type AckReply,
+  type Inbox,
+  parseAck,
+  parseDueCheck,
+  parseNack,
+  parseRefill,
+  parseReplay,
+  type RefillReply,
+} from '@restante/shared/inbox/inbox-redis';
+import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import type { LogBatch, LogRecord } from '@restante/shared/kafka/log-record';
+import type { Logger } from '@restante/shared/runtime/logger';
+import type { RedisValue, ScriptCall } from '@restante/shared/runtime/redis';
+import type { CursorFlusher } from './cursors-dynamo.ts';
+import { metrics } from './events.ts';
+import { publish, putBeginning, putClose, putPage } from './pages.ts';
+import type { Rebuilds } from './rebuilds.ts';
+
+export type NotificationContext = {
+  inbox: Inbox;
+  producer: BatchingProducer;
+  flusher: CursorFlusher;
+  rebuilds: Rebuilds;
+  logger: Logger;
+};
+
+/** What is left to do after the scripts of a batch: a second look, a rebuild. By user and connection, so that each is done once. */
+type After = { replay: Map<string, { user: string; conn: string }>; rebuild: Set<string> };
+
+/**
+ * One batch of one partition of `user_events`. The scripts of all its events go out in one pipeline, in their order, so that a user's
+ * events keep theirs. `durable` resolves once the cursors that its acks moved are in DynamoDB; until then its
+ * offsets stay uncommitted, and a crash handles them again: every script finds what it did before.
+ */
+export async function onUserEvents(batch: LogBatch, context: NotificationContext): Promise<{ durable: Promise<void> }> {
+  const end = metrics.handleSeconds.startTimer();
+  const durable: Promise<void>[] = [];
+  const events: UserEvent[] = [];
+  for (const record of batch.records) {
+    const decoded = decodeUserEvent(record.value);
+    if (decoded.ok) events.push(decoded.value);
+    else durable.push(deadRecord(batch, record, decoded.reason, context));
+  }
+  const outgoing = new OutgoingBatch();
+  const after: After = { replay: new Map(), rebuild: new Set() };
+  const flushes = new Set<string>();
+  let from = 0;
+  while (from < events.length) {
+    // A nack takes two steps, with a durable dead letter between: it ends the pipeline before it, so that the order is kept.
+    let to = events.findIndex((event, i) => i >= from && event.t === 'nacked');
+    if (to === -1) to = events.length;
+    await runEvents(events.slice(from, to), outgoing, after, flushes, context);
+    const nacked = events[to];
+    if (nacked?.t === 'nacked') await onNacked(nacked, outgoing, after, flushes, context);
+    from = to + 1;
+  }
+  await replayAnew([...after.replay.values()], outgoing, after, context);
+  publish(outgoing, context.producer, context.logger);
+  for (const user of after.rebuild) void context.rebuilds.rebuilt(user);
+  end();
+  for (const user of flushes) durable.push(context.flusher.flushed(user));
+  return { durable: Promise.all(durable).then(() => undefined) };
+}
+
+async function runEvents(
+  events: readonly UserEvent[],
+  outgoing: OutgoingBatch,
+  after: After,
+  flushes: Set<string>,
+  context: NotificationContext,
+): Promise<void> {
+  const { inbox } = context;
+  const calls: { event: UserEvent; call: ScriptCall }[] = [];
+  for (const event of events) {
+    metrics.events.inc({ type: event.t });
+    const call = callOf(event, inbox);
+    if (call) calls.push({ event, call });
+  }
+  const replies = await inbox.run(calls.map(({ call }) => call));
+  calls.forEach(({ event }, i) => {
+    onReply(event, replies[i]!, outgoing, after, flushes, context);
+  });
+}
+
+function callOf(event: UserEvent, inbox: Inbox): ScriptCall | undefined {
+  switch (event.t) {
+    case 'user_connected':
+      return inbox.replayCall(event.user, event.conn, false);
+    case 'user_disconnected':
+      return inbox.disconnectCall(event.user, event.conn);
+    case 'acked':
+      return inbox.ackCall(event.user, event);
+    case 'refill':
+      return inbox.refillCall(event.user, event.conn, event.gen, event.from);
+    case 'acked_by_http':
+    case 'rebuild_requested':
+      return inbox.dueCheckCall(event.user);
+    case 'nacked':
+      return undefined;
+  }
+}
+
+function onReply(
+  event: UserEvent,
+  reply: RedisValue,
+  outgoing: OutgoingBatch,
+  after: After,
+  flushes: Set<string>,
+  context: NotificationContext,
+): void {
+  switch (event.t) {
+    case 'user_connected':
+      if (event.replaced)
+        putClose(outgoing, event.replaced.slot, event.replaced.conn, 'replaced', 'a newer connection of this device');
+      return onRefill(event, parseReplay(reply), outgoing, after);
+    case 'refill':
+      return onRefill(event, parseRefill(reply), outgoing, after);
+    case 'acked':
+      flushes.add(event.user);
+      return onAcked(event, parseAck(reply), outgoing, after, context);
+    case 'acked_by_http': {
+      flushes.add(event.user);
+      const state = parseDueCheck(reply);
+      if (state.is !== 'whole') return;
+      for (const { conn, device } of state.sessions) {
+        if (device === event.device) after.replay.set(conn, { user: event.user, conn });
+      }
+      return;
+    }
+    case 'rebuild_requested':
+      if (parseDueCheck(reply).is !== 'whole') after.rebuild.add(event.user);
+      return;
+    case 'user_disconnected':
+    case 'nacked':
+      return;
+  }
+}
+
+function onRefill(
+  event: UserEventOf<'user_connected' | 'refill'>,
+  reply: RefillReply,
+  outgoing: OutgoingBatch,
+  after: After,
+): void {
+  const { user, conn, slot } = event;
+  switch (reply.is) {
+    case 'page':
+      return event.t === 'refill' ? putPage(outgoing, reply.page) : putBeginning(outgoing, reply);
+    case 'partial':
+      after.rebuild.add(user);
+      return;
+    case 'reset':
+      after.replay.set(conn, { user, conn });
+      return;
+    case 'close':
+    case 'no-device':
+      return putClose(
+        outgoing,
+        slot,
+        conn,
+        'draining',
+        'the inbox no longer has what this connection waits for: connect again',
+      );
+    case 'gone':
+      return;
+  }
+}
+
+function onAcked(
+  event: UserEventOf<'acked' | 'nacked'>,
+  reply: AckReply,
+  outgoing: OutgoingBatch,
+  after: After,
+  context: NotificationContext,
+): void {
+  const { user, conn, slot } = event;
+  switch (reply.is) {
+    case 'ok':
+      if (reply.page) putPage(outgoing, reply.page);
+      return;
+    case 'partial':
+      after.rebuild.add(user);
+      return;
+    case 'reset':
+      after.replay.set(conn, { user, conn });
+      return;
+    case 'refused':
+      metrics.refused.inc();
+      context.logger.error(
+        { user, conn, seq: event.seq, gen: event.gen },
+        'an ack does not match what was sent: refused',
+      );
+      return putClose(outgoing, slot, conn, 'draining', 'the acks do not match what was sent: connect again');
+  }
+}
+
+/** The entry goes to the dead letters first, then it is marked: a crash between the two leaves a letter too many, never one too few. */
+async function onNacked(
+  event: UserEventOf<'nacked'>,
+  outgoing: OutgoingBatch,
+  after: After,
+  flushes: Set<string>,
+  context: NotificationContext,
+): Promise<void> {
+  metrics.events.inc({ type: event.t });
+  const { inbox, producer } = context;
+  const { user, device, seq, gen, reason } = event;
+  const [read] = await inbox.run([inbox.nackCall(user, event, false)]);
+  const found = parseNack(read!);
+  if (found.is !== 'entry') {
+    // Acked meanwhile, or handled before: nothing is owed for it.
+    if (found.is !== 'refused') onAcked(event, found, outgoing, after, context);
+    return;
+  }
+  metrics.deadLetters.inc();
+  const letter: DeadLetter = {
+    source: `inbox/${user}/${device}/${gen}/${seq}`,
+    reason: `nacked: ${reason}`,
+    at: Date.now(),
+    user,
+    device,
+    seq,
+    key: user,
+    valueBase64: Buffer.from(found.entry).toString('base64'),
+  };
+  await producer.send(TOPICS.deadLetters, 0, letter.source, JSON.stringify(letter));
+  const [marked] = await inbox.run([inbox.nackCall(user, event, true)]);
+  const reply = parseNack(marked!);
+  if (reply.is === 'entry' || reply.is === 'refused') return;
+  flushes.add(user);
+  onAcked(event, reply, outgoing, after, context);
+}
+
+/** Connections that are in another generation than the inbox: they begin again, from their device's cursor. */
+async function replayAnew(
+  connections: readonly { user: string; conn: string }[],
+  outgoing: OutgoingBatch,
+  after: After,
+  { inbox }: NotificationContext,
+): Promise<void> {
+  const replies = await inbox.run(connections.map(({ user, conn }) => inbox.replayCall(user, conn, true)));
+  replies.forEach((value, i) => {
+    const reply = parseReplay(value);
+    if (reply.is === 'page') putBeginning(outgoing, reply);
+    else if (reply.is === 'partial') after.rebuild.add(connections[i]!.user);
+  });
+}
+
+async function deadRecord(
+  batch: LogBatch,
+  record: LogRecord,
+  reason: string,
+  { producer, logger }: NotificationContext,
+): Promise<void> {
+  metrics.deadLetters.inc();
+  logger.error(
+    { topic: batch.topic, partition: batch.partition, offset: record.offset, reason },
+    'undecodable record: to the dead letters',
+  );
+  const letter: DeadLetter = {
+    source: `${batch.topic}/${batch.partition}/${record.offset}`,
+    reason,
+    at: Date.now(),
+    topic: batch.topic,
+    partition: batch.partition,
+    offset: String(record.offset),
+    key: record.key,
+    valueBase64: record.value?.toString('base64') ?? null,
+  };
+  await producer.send(TOPICS.deadLetters, 0, letter.source, JSON.stringify(letter));
+}

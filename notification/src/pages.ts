@@ -1,0 +1,36 @@
+import { CLOSE, type CloseName } from '@restante/shared/contract/codes';
+import { TOPICS } from '@restante/shared/contract/events';
+import type { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
+import type { Released, ReplayReply } from '@restante/shared/inbox/inbox-redis';
+import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import type { Logger } from '@restante/shared/runtime/logger';
+import { metrics } from './events.ts';
+
+/** Puts a page into the records for its gateway: the gap before it, its entries, the end of the backlog where it reaches it. */
+export function putPage(outgoing: OutgoingBatch, page: Released): void {
+  const { conn, slot, gen, gap, entries, firstSeq, high, live, tail } = page;
+  if (gap) outgoing.gap(slot, conn, gen, gap);
+  if (entries.length > 0) outgoing.deliver(slot, { conn, gen, firstSeq, entries, high });
+  if (live) outgoing.add(slot, { t: 'drained', conn, gen, seq: tail });
+  metrics.replayed.inc(entries.length);
+}
+
+/** A page that begins a connection, or a generation: first where it begins. A gateway that knows it already ignores that. */
+export function putBeginning(outgoing: OutgoingBatch, reply: Extract<ReplayReply, { is: 'page' }>): void {
+  const { conn, slot, gen, tail } = reply.page;
+  outgoing.add(slot, { t: 'reset', conn, gen, acked: reply.acked, tail });
+  putPage(outgoing, reply.page);
+}
+
+export function putClose(outgoing: OutgoingBatch, slot: number, conn: string, name: CloseName, reason: string): void {
+  outgoing.add(slot, { t: 'close', conn, code: CLOSE[name].code, reason });
+}
+
+/** Hints may be lost (decision 12): nobody waits for them. The producer keeps their order per gateway. */
+export function publish(outgoing: OutgoingBatch, producer: BatchingProducer, logger: Logger): void {
+  for (const { slot, value } of outgoing.records()) {
+    producer
+      .send(TOPICS.outgoing, slot, null, value)
+      .catch((error: Error) => logger.warn({ slot, err: error.message }, 'hint lost'));
+  }
+}

@@ -1,0 +1,86 @@
+import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
+import { parseReplay } from '@restante/shared/inbox/inbox-redis';
+import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import { messageOf } from '@restante/shared/runtime/errors';
+import type { Logger } from '@restante/shared/runtime/logger';
+import { sleep } from '@restante/shared/runtime/sleep';
+import { metrics } from './events.ts';
+import { publish, putBeginning } from './pages.ts';
+import { type RebuildContext, rebuild } from './rebuild.ts';
+
+const PARALLEL_REBUILDS = 16;
+const RETRY_MS = 500;
+const ATTEMPTS = 20;
+
+/**
+ * Rebuilds inboxes beside the event loop of the log, a bounded number at a time, each user once however often asked. One that fails
+ * for good is asked for again: by the gateway that waits for it, or by the due queue.
+ */
+export class Rebuilds {
+  readonly #context: RebuildContext;
+  readonly #producer: BatchingProducer;
+  readonly #logger: Logger;
+  readonly #users = new Map<string, Promise<void>>();
+  readonly #queue: (() => void)[] = [];
+  readonly #stopping = new AbortController();
+  #free = PARALLEL_REBUILDS;
+
+  constructor(context: RebuildContext, producer: BatchingProducer, logger: Logger) {
+    this.#context = context;
+    this.#producer = producer;
+    this.#logger = logger;
+  }
+
+  /** @returns once the inbox is whole and its sessions are told, or the rebuild was given up */
+  rebuilt(user: string): Promise<void> {
+    const running = this.#users.get(user);
+    if (running) return running;
+    const run = this.#run(user).finally(() => this.#users.delete(user));
+    this.#users.set(user, run);
+    return run;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#users.values());
+  }
+
+  async #run(user: string): Promise<void> {
+    if (this.#free === 0) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    else this.#free--;
+    const end = metrics.rebuildSeconds.startTimer();
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS && !this.#stopping.signal.aborted; attempt++) {
+        if (await this.#attempt(user)) break;
+        await sleep(RETRY_MS, this.#stopping.signal);
+      }
+    } finally {
+      end();
+      const next = this.#queue.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+
+  async #attempt(user: string): Promise<boolean> {
+    try {
+      const connections = await rebuild(user, this.#context, this.#stopping.signal);
+      metrics.rebuilds.inc({ outcome: connections ? 'rebuilt' : 'was whole' });
+      if (connections) await this.#begin(user, connections);
+      return true;
+    } catch (error) {
+      metrics.rebuilds.inc({ outcome: 'failed' });
+      this.#logger.warn({ user, err: messageOf(error) }, 'rebuild failed');
+      return false;
+    }
+  }
+
+  /** Every session goes to the new generation, and gets its first page. */
+  async #begin(user: string, connections: readonly string[]): Promise<void> {
+    const { inbox } = this.#context;
+    const replies = await inbox.run(connections.map((conn) => inbox.replayCall(user, conn, true)));
+    const outgoing = new OutgoingBatch();
+    for (const reply of replies.map(parseReplay)) if (reply.is === 'page') putBeginning(outgoing, reply);
+    publish(outgoing, this.#producer, this.#logger);
+  }
+}

@@ -1,0 +1,61 @@
+import { backoffMs } from '../runtime/sleep.ts';
+
+/** A session that a live gateway holds, and how far its device has acked. */
+export type WakeSession = { conn: string; slot: number; cursor: number };
+
+export type WakeState = {
+  nowMs: number;
+  tail: number;
+  /** The furthest cursor of the active devices: beyond it nobody has acked. */
+  furthest: number;
+  sessions: readonly WakeSession[];
+  /** Pushes since anything was acked or came. */
+  tries: number;
+  /** The furthest cursor when sessions were last probed. */
+  probe: { cursor: number; atMs: number } | undefined;
+};
+
+export type WakeRules = { redeliverAfterMs: number; pushRepeatMs: number; random: () => number };
+
+export type WakeDecision = {
+  /** Sessions to tell how far the inbox goes. */
+  probe: WakeSession[];
+  push: boolean;
+  /** What to note in the inbox's meta: undefined where nothing changed. */
+  note: { probedCursor: number | undefined; tries: number } | undefined;
+  /** When to look again; undefined: nothing is owed, or nothing more is tried until something comes. */
+  nextAtMs: number | undefined;
+};
+
+export const MAX_PUSHES = 8;
+const PUSH_REPEAT_CAP_MS = 3_600_000;
+/** A session that was probed is given this long to move before its user is woken by a push. */
+export const PROBE_WAIT_MS = 1_000;
+
+/**
+ * Whom to wake, and when to look again (decision 15). Sessions that lag are probed for as long as they lag; a push goes out at
+ * once where nobody is connected, and where someone is, only once a probe has moved nothing.
+ */
+export function decideWake(state: WakeState, rules: WakeRules): WakeDecision {
+  const { nowMs, tail, furthest, sessions, tries } = state;
+  const lagging = sessions.filter(({ cursor }) => cursor < tail);
+  const undelivered = furthest < tail;
+  if (!undelivered && lagging.length === 0) return { probe: [], push: false, note: undefined, nextAtMs: undefined };
+  const probeAgainMs = nowMs + rules.redeliverAfterMs;
+  if (!undelivered) return { probe: lagging, push: false, note: undefined, nextAtMs: probeAgainMs };
+
+  const probed =
+    state.probe !== undefined && state.probe.cursor === furthest && nowMs - state.probe.atMs >= PROBE_WAIT_MS / 2;
+  if (sessions.length > 0 && !probed) {
+    return { probe: lagging, push: false, note: { probedCursor: furthest, tries }, nextAtMs: nowMs + PROBE_WAIT_MS };
+  }
+  if (tries >= MAX_PUSHES)
+    return { probe: lagging, push: false, note: undefined, nextAtMs: sessions.length > 0 ? probeAgainMs : undefined };
+  const repeatAtMs = nowMs + backoffMs(tries, rules.pushRepeatMs, PUSH_REPEAT_CAP_MS, rules.random);
+  return {
+    probe: lagging,
+    push: true,
+    note: { probedCursor: sessions.length > 0 ? furthest : undefined, tries: tries + 1 },
+    nextAtMs: sessions.length > 0 ? Math.min(repeatAtMs, probeAgainMs) : repeatAtMs,
+  };
+}

@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import type { RedisStore } from '../runtime/redis.ts';
+
+/** The first result of a (sender, id): what a retry is answered with, and held against. */
+export type Claimed = { conversation: string; position: number; hash: string };
+export type Claim = Claimed & { sender: string; id: string };
+
+const dedupeKey = (sender: string, id: string): string => `dedupe:{${sender}}:${id}`;
+
+/** SHA-256 of what makes two sends the same, in base64url. */
+export const contentHash = (content: string): string => createHash('sha256').update(content).digest('base64url');
+
+/**
+ * Claims each (sender, id) for its position, first come first served, one round trip for all (decision 5).
+ * @returns for each claim what is claimed now: itself where it was first, or is its own replay; else the earlier one.
+ * @throws UnavailableError: claim all again; a claim at the same position is its own replay
+ */
+export async function claimIds(store: RedisStore, claims: readonly Claim[], seconds: number): Promise<Claimed[]> {
+  const replies = await store.run(
+    claims.map(({ sender, id, conversation, position, hash }) => ({
+      script: 'inbox:claim-id',
+      keys: [dedupeKey(sender, id)],
+      args: [`${position} ${conversation} ${hash}`, seconds],
+    })),
+  );
+  return replies.map((held, index) => parseClaimed(String(held), dedupeKey(claims[index]!.sender, claims[index]!.id)));
+}
+
+/** What a (sender, id) became, if it is remembered. */
+export async function claimedBy(store: RedisStore, sender: string, id: string): Promise<Claimed | undefined> {
+  const held = await store.client.get(dedupeKey(sender, id));
+  return held === null ? undefined : parseClaimed(held, dedupeKey(sender, id));
+}
+
+function parseClaimed(text: string, key: string): Claimed {
+  const [position, conversation, hash] = text.split(' ');
+  if (position === undefined || conversation === undefined || hash === undefined || !/^\d+$/.test(position)) {
+    throw new Error(`${key} holds ${JSON.stringify(text.slice(0, 80))}, not a claim: delete the key`);
+  }
+  return { position: Number(position), conversation, hash };
+}

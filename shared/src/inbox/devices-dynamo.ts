@@ -1,0 +1,56 @@
+import { DeleteItemCommand, type DynamoDBClient, PutItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
+
+/**
+ * A device as it was made: kept durable before its first welcome, so that a rebuild knows where it starts.
+ * `first`: the user's first device, which starts at the first entry ever kept; others start at their birth.
+ */
+export type DeviceRow = { device: string; bornAt: number; first: boolean; seenAt: number };
+
+const TABLE = 'devices';
+
+/** All devices of a user; at most a few pages of DynamoDB hold them, their number is bounded (DEVICES_PER_USER). */
+export async function readDevices(client: DynamoDBClient, user: string): Promise<DeviceRow[]> {
+  const { Items } = await client.send(
+    new QueryCommand({
+      TableName: TABLE,
+      KeyConditionExpression: '#u = :u',
+      ExpressionAttributeNames: { '#u': 'user' },
+      ExpressionAttributeValues: { ':u': { S: user } },
+      ConsistentRead: true,
+    }),
+  );
+  return (Items ?? []).map((item) => ({
+    device: item.device?.S ?? '',
+    bornAt: Number(item.bornAt?.N ?? 0),
+    first: item.first?.BOOL ?? false,
+    seenAt: Number(item.seenAt?.N ?? 0),
+  }));
+}
+
+/** Makes the row of a device that has none yet. Two makers at once leave one row: the first. */
+export async function ensureDevice(client: DynamoDBClient, user: string, device: string, now: number): Promise<void> {
+  const rows = await readDevices(client, user);
+  if (rows.some((row) => row.device === device)) return;
+  try {
+    await client.send(
+      new PutItemCommand({
+        TableName: TABLE,
+        Item: {
+          user: { S: user },
+          device: { S: device },
+          bornAt: { N: String(now) },
+          seenAt: { N: String(now) },
+          first: { BOOL: rows.length === 0 },
+        },
+        ConditionExpression: 'attribute_not_exists(#d)',
+        ExpressionAttributeNames: { '#d': 'device' },
+      }),
+    );
+  } catch (error) {
+    if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
+  }
+}
+
+export async function deleteDevice(client: DynamoDBClient, user: string, device: string): Promise<void> {
+  await client.send(new DeleteItemCommand({ TableName: TABLE, Key: { user: { S: user }, device: { S: device } } }));
+}

@@ -1,0 +1,330 @@
+import { randomInt } from 'node:crypto';
+import { type EntryText, gapEntry } from '../contract/entry.ts';
+import type { GapReason } from '../contract/server-frames.ts';
+import type { RedisStore, RedisValue, ScriptCall } from '../runtime/redis.ts';
+import { defineInboxScripts, type InboxLimits, type InboxScript, inboxKeys } from './scripts.ts';
+
+/** A generation is 52 random bits: JSON and Lua numbers hold it exactly, and no store has to remember the last one. */
+export const newGeneration = (): number => randomInt(1, 2 ** 48 - 1) * 16 + randomInt(16);
+
+export type InboxEntry = { position: number; expiresAtMs: number; own: boolean; entry: EntryText };
+export type LiveHint = { conn: string; slot: number; lease: string; fromSeq: number; toSeq: number };
+export type Enqueued = {
+  gen: number;
+  /** Seq before the first entry that was added. */
+  before: number;
+  tail: number;
+  partial: boolean;
+  /** Which of the given entries were added, in order: the k-th added one has seq before + k. */
+  added: boolean[];
+  sessionCount: number;
+  live: LiveHint[];
+};
+
+/** Entries for one connection (or one sync), as they go out. */
+export type Page = {
+  /** Stands before the entries, where the list no longer has what came first. `seq` of the gap = `to`. */
+  gap: { from: number; to: number; entry: EntryText } | undefined;
+  firstSeq: number;
+  entries: EntryText[];
+};
+export type Released = Page & {
+  conn: string;
+  slot: number;
+  gen: number;
+  /** The backlog ends with this page: what follows is live. */
+  live: boolean;
+  /** Up to this seq an entry may have been sent to the device before. */
+  high: number;
+  tail: number;
+};
+
+export type ConnectReply =
+  | { is: 'new' }
+  | { is: 'too-many' }
+  | {
+      is: 'ok' | 'partial';
+      gen: number;
+      acked: number;
+      tail: number;
+      replaced: { conn: string; slot: number } | undefined;
+      yieldedDevice: string | undefined;
+    };
+export type ReplayReply =
+  | { is: 'gone' }
+  | { is: 'no-device' }
+  | { is: 'partial' }
+  | { is: 'page'; acked: number; page: Released };
+export type AckReply =
+  | { is: 'partial' }
+  | { is: 'reset' }
+  | { is: 'refused' }
+  | { is: 'ok'; acked: number; tail: number; page: Released | undefined };
+export type NackReply = AckReply | { is: 'entry'; entry: EntryText };
+export type RefillReply = ReplayReply | { is: 'reset' } | { is: 'close'; slot: number };
+export type SyncReply =
+  | { is: 'new' }
+  | { is: 'partial' }
+  | { is: 'page'; gen: number; acked: number; tail: number; high: number; reached: number; page: Page };
+
+/**
+ * One user's inbox in Redis: `inbox:{user}` (list), `inbox:{user}:meta`, `inbox:{user}:acked` and `sessions:{user}` (hashes).
+ * The scripts in lua/ are the whole of its logic, each one atomic step; this class encodes their arguments and decodes
+ * their replies. Calls are made first and run together, so that a batch is one round trip:
+ * `inbox.run([inbox.ackCall(…), inbox.ackCall(…)])`.
+ */
+export class Inbox {
+  readonly store: RedisStore;
+  readonly limits: InboxLimits;
+
+  constructor(store: RedisStore, limits: InboxLimits) {
+    this.store = store;
+    this.limits = limits;
+    defineInboxScripts(store, limits);
+  }
+
+  #call(script: InboxScript, user: string, args: (string | number)[]): ScriptCall {
+    return { script: `inbox:${script}`, keys: inboxKeys(user), args };
+  }
+
+  /** @throws UnavailableError: run all of them again, each is idempotent */
+  run(calls: ScriptCall[]): Promise<RedisValue[]> {
+    return this.store.run(calls);
+  }
+
+  enqueueCall(user: string, partition: number, entries: readonly InboxEntry[]): ScriptCall {
+    const args: (string | number)[] = [newGeneration(), partition];
+    for (const { position, expiresAtMs, own, entry } of entries) args.push(position, expiresAtMs, own ? 1 : 0, entry);
+    return this.#call('enqueue', user, args);
+  }
+
+  connectCall(
+    user: string,
+    device: string,
+    conn: string,
+    slot: number,
+    lease: string,
+    make: boolean,
+    maxConnections: number,
+  ): ScriptCall {
+    return this.#call('connect', user, [newGeneration(), device, conn, slot, lease, make ? 1 : 0, maxConnections]);
+  }
+
+  /** @param anew from the device's cursor, whatever was released on this connection before (after a reset) */
+  replayCall(user: string, conn: string, anew: boolean): ScriptCall {
+    return this.#call('replay', user, [conn, anew ? 1 : 0]);
+  }
+
+  ackCall(user: string, ack: { device: string; conn: string; gen: number; seq: number; position: number }): ScriptCall {
+    return this.#call('ack', user, [ack.device, ack.conn, ack.gen, ack.seq, ack.position]);
+  }
+
+  /** @param mark false: only reads the entry, so that its dead letter can be written before it is marked */
+  nackCall(
+    user: string,
+    nack: { device: string; conn: string; gen: number; seq: number; position: number },
+    mark: boolean,
+  ): ScriptCall {
+    return this.#call('nack', user, [nack.device, nack.conn, nack.gen, nack.seq, nack.position, mark ? 1 : 0]);
+  }
+
+  disconnectCall(user: string, conn: string): ScriptCall {
+    return this.#call('disconnect', user, [conn]);
+  }
+
+  refillCall(user: string, conn: string, gen: number, from: number): ScriptCall {
+    return this.#call('refill', user, [conn, gen, from]);
+  }
+
+  syncCall(user: string, device: string, make: boolean, limit: number): ScriptCall {
+    return this.#call('sync', user, [newGeneration(), device, make ? 1 : 0, limit]);
+  }
+
+  ackIdsCall(user: string, device: string, ids: readonly { from: string; id: string }[]): ScriptCall {
+    return this.#call('ack-ids', user, [device, ...ids.flatMap(({ from, id }) => [from, id])]);
+  }
+
+  /** @param gen of the connection, undefined before its welcome */
+  assertCall(user: string, conn: string, gen: number | undefined): ScriptCall {
+    return this.#call('assert-session', user, [conn, gen ?? '']);
+  }
+
+  /** Reply: how many devices of the user are active. */
+  activeDevicesCall(user: string): ScriptCall {
+    return this.#call('active-devices', user, []);
+  }
+
+  dueCheckCall(user: string): ScriptCall {
+    return this.#call('due-check', user, []);
+  }
+
+  dueNoteCall(user: string, gen: number, probedCursor: number | undefined, tries: number): ScriptCall {
+    return this.#call('due-note', user, [gen, probedCursor ?? '', tries]);
+  }
+
+  /** @param marks pairs of field (device#conversation) and position that DynamoDB has now */
+  flushedCall(user: string, marks: readonly string[]): ScriptCall {
+    return this.#call('flushed', user, [...marks]);
+  }
+
+  /** The marks that acks have left: field (device#conversation) → position, to be made durable. */
+  async ackedMarks(user: string): Promise<Record<string, string>> {
+    return this.store.client.hgetall(inboxKeys(user)[3]!);
+  }
+}
+
+// ---- replies
+
+const strings = (value: RedisValue): string[] => value as string[];
+
+export function parseEnqueued(value: RedisValue): Enqueued {
+  const [gen, before, tail, partial, added, sessionCount, ...rest] = strings(value);
+  const live: LiveHint[] = [];
+  for (let i = 0; i < rest.length; i += 5) {
+    live.push({
+      conn: rest[i]!,
+      slot: Number(rest[i + 1]),
+      lease: rest[i + 2]!,
+      fromSeq: Number(rest[i + 3]),
+      toSeq: Number(rest[i + 4]),
+    });
+  }
+  return {
+    gen: Number(gen),
+    before: Number(before),
+    tail: Number(tail),
+    partial: partial === '1',
+    added: [...added!].map((flag) => flag === '1'),
+    sessionCount: Number(sessionCount),
+    live,
+  };
+}
+
+function parsePage(parts: string[]): Page {
+  const [gapFrom, gapTo, reason, conversations, firstSeq, ...entries] = parts;
+  const gap =
+    gapFrom === ''
+      ? undefined
+      : {
+          from: Number(gapFrom),
+          to: Number(gapTo),
+          entry: gapEntry(
+            Number(gapFrom),
+            Number(gapTo),
+            reason as GapReason,
+            conversations!.split('\n').filter((c) => c !== ''),
+          ),
+        };
+  return { gap, firstSeq: Number(firstSeq), entries };
+}
+
+function parseReleased([conn, slot, gen, mode, high, tail, ...page]: string[]): Released {
+  return {
+    conn: conn!,
+    slot: Number(slot),
+    gen: Number(gen),
+    live: mode === 'l',
+    high: Number(high),
+    tail: Number(tail),
+    ...parsePage(page),
+  };
+}
+
+export function parseConnect(value: RedisValue): ConnectReply {
+  const [is, gen, acked, tail, replaced, slot, yielded] = strings(value);
+  if (is === 'new' || is === 'too-many') return { is };
+  return {
+    is: is as 'ok' | 'partial',
+    gen: Number(gen),
+    acked: Number(acked),
+    tail: Number(tail),
+    replaced: replaced === '' ? undefined : { conn: replaced!, slot: Number(slot) },
+    yieldedDevice: yielded === '' ? undefined : yielded,
+  };
+}
+
+export function parseReplay(value: RedisValue): ReplayReply {
+  const [is, acked, ...rest] = strings(value);
+  return is === 'page' ? { is, acked: Number(acked), page: parseReleased(rest) } : { is: is as 'gone' };
+}
+
+export function parseAck(value: RedisValue): AckReply {
+  const [is, acked, tail, ...rest] = strings(value);
+  if (is !== 'ok') return { is: is as 'partial' };
+  return { is, acked: Number(acked), tail: Number(tail), page: rest.length > 0 ? parseReleased(rest) : undefined };
+}
+
+export function parseNack(value: RedisValue): NackReply {
+  const [is, entry] = strings(value);
+  return is === 'entry' ? { is, entry: entry! } : parseAck(value);
+}
+
+export function parseRefill(value: RedisValue): RefillReply {
+  const [is, slot] = strings(value);
+  if (is === 'close') return { is, slot: Number(slot) };
+  if (is === 'reset') return { is };
+  return parseReplay(value);
+}
+
+export function parseSync(value: RedisValue): SyncReply {
+  const [is, gen, acked, tail, high, reached, ...page] = strings(value);
+  if (is !== 'page') return { is: is as 'partial' };
+  return {
+    is,
+    gen: Number(gen),
+    acked: Number(acked),
+    tail: Number(tail),
+    high: Number(high),
+    reached: Number(reached),
+    page: parsePage(page),
+  };
+}
+
+export type AckIdsReply = { is: 'partial' } | { is: 'no-device' } | { is: 'ok'; gen: number; acked: number };
+
+export function parseAckIds(value: RedisValue): AckIdsReply {
+  const [is, gen, acked] = strings(value);
+  return is === 'ok' ? { is, gen: Number(gen), acked: Number(acked) } : { is: is as 'partial' };
+}
+
+export type DueSession = { conn: string; slot: number; lease: string; device: string; cursor: number };
+export type DueState =
+  | { is: 'none' }
+  | { is: 'partial' }
+  | {
+      is: 'whole';
+      gen: number;
+      tail: number;
+      furthest: number;
+      lowest: number;
+      activeDevices: number;
+      tries: number;
+      probe: { cursor: number; atMs: number } | undefined;
+      sessions: DueSession[];
+    };
+
+export function parseDueCheck(value: RedisValue): DueState {
+  const [is, gen, tail, furthest, lowest, active, tries, probed, probedAt, ...rest] = strings(value);
+  if (is !== 'whole') return { is: is as 'none' };
+  const sessions: DueSession[] = [];
+  for (let i = 0; i < rest.length; i += 5) {
+    sessions.push({
+      conn: rest[i]!,
+      slot: Number(rest[i + 1]),
+      lease: rest[i + 2]!,
+      device: rest[i + 3]!,
+      cursor: Number(rest[i + 4]),
+    });
+  }
+  return {
+    is,
+    gen: Number(gen),
+    tail: Number(tail),
+    furthest: Number(furthest),
+    lowest: Number(lowest),
+    activeDevices: Number(active),
+    tries: Number(tries),
+    probe: probed === '' ? undefined : { cursor: Number(probed), atMs: Number(probedAt) },
+    sessions,
+  };
+}

@@ -1,0 +1,13 @@
+-- A gateway says that a connection is still open (each 10 s): keeps the session from expiring and finds what became of it.
+-- ARGV[2] connection   ARGV[3] gen the connection is in, '' before its welcome
+-- Reply: 'ok' | 'gone' (replaced or removed) | 'partial' (the inbox was lost) | 'reset' (another generation)
+local raw = call('HGET', SESSIONS, ARGV[2])
+if not raw then return 'gone' end
+local s = session(raw)
+s.at = NOW
+saveSession(ARGV[2], s)
+call('PEXPIRE', SESSIONS, SESSION_MS)
+local m = open(nil)
+if not m or m.partial then return 'partial' end
+if ARGV[3] ~= '' and m.gen ~= ARGV[3] then return 'reset' end
+return 'ok'

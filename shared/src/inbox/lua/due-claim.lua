@@ -1,0 +1,12 @@
+-- Claims users that are due by raising their score: a worker that dies gives them back by itself.
+-- KEYS[1] due:<shard>   ARGV[1] store   ARGV[2] most users   ARGV[3] ms until an unsettled claim is due again
+-- Reply: user, claimed score, ...
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local users, out = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, tonumber(ARGV[2])), {}
+for _, user in ipairs(users) do
+  redis.call('ZADD', KEYS[1], string.format('%.3f', now + tonumber(ARGV[3])), user)
+  out[#out + 1] = user
+  out[#out + 1] = redis.call('ZSCORE', KEYS[1], user)
+end
+return out

@@ -1,0 +1,65 @@
+-- Puts a batch of entries into a user's inbox, once however often it is replayed, and says to whom they can be sent now.
+-- ARGV[2] generation for a new inbox   ARGV[3] source partition   then for each entry, in order of position:
+--   position, expiresAtMs or 0, 1 for the sender's own copy (kept only where more than one device is active), entry
+-- Reply: gen, tail before, tail, partial (0/1), which were added ('1' or '0' each), sessions there are, then for each
+--   session that gets something: connection, slot, lease, from seq, to seq
+local m = open(ARGV[2])
+local field = 'p' .. ARGV[3]
+local last = tonumber(call('HGET', META, field) or -1)
+trimAged(m)
+local before, added, texts, own = m.tail, {}, {}, nil
+for i = 4, #ARGV, 4 do
+  local take = tonumber(ARGV[i]) > last
+  if take and ARGV[i + 2] == '1' then
+    if own == nil then own = m.partial or cursors(m) > 1 end
+    take = own
+  end
+  if take then
+    texts[#texts + 1] = int(NOW) .. ',' .. ARGV[i + 1] .. ',' .. ARGV[3] .. ',' .. ARGV[i + 3]
+    last = tonumber(ARGV[i])
+    m.bytes = m.bytes + #texts[#texts]
+  end
+  added[#added + 1] = take and '1' or '0'
+end
+-- Room first: trimming works at maxmemory, and what the cap takes unacked is shown as one gap.
+local excess = m.tail - m.base + #texts - MAX_ENTRIES
+local named = nil
+local function over(text)
+  local _, _, _, entry = element(text)
+  local conversation = conversationAndPosition(entry)
+  named = named or call('HGET', META, 'overconv') or ''
+  local count = select(2, string.gsub(named, '\n', ''))
+  if count < 100 and not string.find('\n' .. named, '\n' .. conversation .. '\n', 1, true) then named = named .. conversation .. '\n' end
+end
+if excess > 0 then dropHead(m, math.min(excess, m.tail - m.base), over) end
+while m.bytes > MAX_BYTES and m.base < m.tail do dropHead(m, 1, over) end
+if named then
+  m.over = m.base
+  call('HSET', META, 'overconv', named)
+end
+for i = 1, #texts, 500 do call('RPUSH', INBOX, unpack(texts, i, math.min(i + 499, #texts))) end
+m.tail = m.tail + #texts
+if #texts > 0 then
+  -- Positions of one partition only grow: this one field makes every replay of the batch, by whichever owner, a no-op.
+  call('HSET', META, 'base', int(m.base), 'tail', int(m.tail), 'bytes', int(m.bytes), 'over', int(m.over), 'aged', int(m.aged), field, int(last), 'tries', '0')
+  call('PEXPIRE', INBOX, RETENTION_MS)
+  call('PEXPIRE', META, RETENTION_MS)
+end
+local there = sessions()
+local reply = { m.gen, int(before), int(m.tail), m.partial and '1' or '0', table.concat(added), int(#there) }
+if m.partial then return reply end
+for _, c in ipairs(there) do
+  local conn, s = c[1], c[2]
+  local d = m.devices[s.device]
+  if s.mode == 'l' and d and m.tail > (s.sent or 0) then
+    -- As many as fit the window are sent, then the session drains; acks release the rest.
+    local to = math.min(m.tail, math.max(d.cursor, m.over) + WINDOW)
+    if s.sent == before and to > before then
+      for _, v in ipairs({ conn, s.slot, s.lease, int(before + 1), int(to) }) do reply[#reply + 1] = v end
+      s.sent = to
+    end
+    if s.sent < m.tail then s.mode = 'd' end
+    saveSession(conn, s)
+  end
+end
+return reply

@@ -1,0 +1,61 @@
+import { createServer, type Server } from 'node:http';
+import { collectDefaultMetrics, type Registry, register } from 'prom-client';
+import { messageOf } from './errors.ts';
+
+export type Readiness = () => { ready: boolean; reasons: string[] };
+export type AdminServer = { url: string; close(): Promise<void> };
+
+/**
+ * The port for machines and operators: `/metrics`, `/healthz` (the process runs), `/readyz` (it takes work; 503 with the reasons where not).
+ * Loopback unless HOST says otherwise.
+ */
+export async function startAdminServer(options: {
+  host: string;
+  port: number;
+  readiness: Readiness;
+  registry?: Registry;
+}): Promise<AdminServer> {
+  const registry = options.registry ?? register;
+  collectDefaultMetrics({ register: registry });
+  const server = createServer((request, response) => {
+    const path = (request.url ?? '/').split('?')[0];
+    const json = (status: number, body: unknown) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    };
+    if (request.method !== 'GET') return json(405, { code: 'bad_frame', detail: `${request.method} is not GET` });
+    if (path === '/metrics') {
+      registry.metrics().then(
+        (text) => response.writeHead(200, { 'content-type': registry.contentType }).end(text),
+        (error: unknown) => json(500, { code: 'internal', detail: messageOf(error) }),
+      );
+    } else if (path === '/healthz') json(200, { ok: true });
+    else if (path === '/readyz') {
+      const { ready, reasons } = options.readiness();
+      json(ready ? 200 : 503, { ready, reasons });
+    } else json(404, { code: 'bad_frame', detail: `no such path: ${path}` });
+  });
+  await listen(server, options.host, options.port);
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : options.port;
+  return {
+    url: `http://${options.host}:${port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`ADMIN_PORT=${port} is taken on ${host}: free it or set another`)
+          : error,
+      ),
+    );
+    server.listen(port, host, () => resolve());
+  });
+}

@@ -1,0 +1,75 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import {
+  type AttributeValue,
+  BatchWriteItemCommand,
+  DynamoDBClient,
+  type WriteRequest,
+} from '@aws-sdk/client-dynamodb';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { backoffMs, sleep } from './sleep.ts';
+
+export type Item = Record<string, AttributeValue>;
+
+const MAX_SOCKETS = 32;
+const REQUEST_TIMEOUT_MS = 5_000;
+/** What DynamoDB takes at most in one BatchWriteItem. */
+const BATCH_ITEMS = 25;
+const RETRY_BASE_MS = 20;
+const RETRY_CAP_MS = 2_000;
+
+export function createDynamo(options: { endpoint: string | undefined; region: string }): DynamoDBClient {
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  return new DynamoDBClient({
+    region: options.region,
+    ...(options.endpoint
+      ? { endpoint: options.endpoint, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } }
+      : {}),
+    requestHandler: new NodeHttpHandler({
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent(agent),
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionTimeout: 2_000,
+    }),
+    maxAttempts: 3,
+  });
+}
+
+/**
+ * Writes items by BatchWriteItem, 25 a request, in parallel, until DynamoDB has taken every one: what it returns as unprocessed
+ * (throttled) is sent again with backoff, and so is a request that failed. Keys must be unique within `items`.
+ * @throws the last error, once the signal is aborted: nothing is then known of what remained
+ */
+export async function writeAll(
+  client: DynamoDBClient,
+  table: string,
+  items: readonly Item[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const chunks: WriteRequest[][] = [];
+  for (let i = 0; i < items.length; i += BATCH_ITEMS) {
+    chunks.push(items.slice(i, i + BATCH_ITEMS).map((item) => ({ PutRequest: { Item: item } })));
+  }
+  await Promise.all(chunks.map((chunk) => writeChunk(client, table, chunk, signal)));
+}
+
+async function writeChunk(
+  client: DynamoDBClient,
+  table: string,
+  chunk: WriteRequest[],
+  signal?: AbortSignal,
+): Promise<void> {
+  let left = chunk;
+  for (let attempt = 0; left.length > 0; attempt++) {
+    try {
+      const { UnprocessedItems } = await client.send(new BatchWriteItemCommand({ RequestItems: { [table]: left } }));
+      left = UnprocessedItems?.[table] ?? [];
+      if (left.length === 0) return;
+    } catch (error) {
+      // An item that DynamoDB calls invalid never becomes valid: that is a bug of ours, to be seen, not retried in silence for ever.
+      if (signal?.aborted || (error as Error).name === 'ValidationException') throw error;
+    }
+    await sleep(backoffMs(attempt, RETRY_BASE_MS, RETRY_CAP_MS), signal);
+    if (signal?.aborted) throw new Error(`stopped with ${left.length} items not written to ${table}`);
+  }
+}

@@ -1,0 +1,161 @@
+import calculateSlot from 'cluster-key-slot';
+import { Cluster, Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { messageOf, UnavailableError } from './errors.ts';
+
+/** One call of a script: the keys all share a hash tag, so that it runs on one node of a cluster. */
+export type ScriptCall = { script: string; keys: string[]; args: (string | number)[] };
+export type RedisValue = string | number | null | RedisValue[];
+type ScriptTarget = Record<string, (...args: (string | number)[]) => unknown>;
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** A Redis that answers nothing for this long is treated as gone: the connection is closed, what waits on it fails and is retried. */
+const SOCKET_TIMEOUT_MS = 10_000;
+const RECONNECT_MAX_MS = 1_000;
+
+/**
+ * A connection to Redis, or to a cluster of it, that runs scripts in pipelines.
+ *
+ * Nothing is queued while there is no connection and nothing is resent after one: a script carries the identity of the store
+ * that it was meant for (decision 10), and a resend would carry it to another. Callers retry, with the new identity.
+ */
+export class RedisStore {
+  readonly client: Redis | Cluster;
+  readonly #identities = new WeakMap<Redis, string>();
+
+  constructor(options: { url: string; cluster: boolean; logger: Logger }) {
+    const { hostname, port, password, username, protocol } = new URL(options.url);
+    const common = {
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: SOCKET_TIMEOUT_MS,
+      retryStrategy: (attempt: number) => Math.min(20 * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS),
+      ...(username ? { username: decodeURIComponent(username) } : {}),
+      ...(password ? { password: decodeURIComponent(password) } : {}),
+      ...(protocol === 'rediss:' ? { tls: {} } : {}),
+    };
+    const host = hostname.replace(/^\[|\]$/g, '');
+    this.client = options.cluster
+      ? new Cluster([{ host, port: Number(port || 6379) }], {
+          enableOfflineQueue: false,
+          clusterRetryStrategy: common.retryStrategy,
+          redisOptions: common,
+          slotsRefreshTimeout: 3_000,
+        })
+      : new Redis({ ...common, host, port: Number(port || 6379) });
+    this.client.on('error', (error: Error) => options.logger.warn({ err: error.message }, 'redis connection'));
+  }
+
+  /** Makes a script callable by name. @param keyCount how many of its arguments are keys */
+  define(name: string, keyCount: number, lua: string): void {
+    this.client.defineCommand(name, { numberOfKeys: keyCount, lua });
+  }
+
+  /** Resolves once scripts can be run. Rejects after `timeoutMs`: the caller says what it needs Redis for. */
+  async ready(timeoutMs = 30_000): Promise<void> {
+    const end = Date.now() + timeoutMs;
+    while (this.client.status !== 'ready') {
+      if (Date.now() > end) throw new UnavailableError(`Redis is not reachable within ${timeoutMs} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await this.#identify(this.#nodes());
+  }
+
+  isReady(): boolean {
+    return this.client.status === 'ready';
+  }
+
+  /**
+   * Runs scripts, a pipeline a node, in the order given where they share a node.
+   * @param calls without their first argument, the identity of the store, which is put in here
+   * @returns a reply each, in the order of the calls
+   * @throws UnavailableError where any could not be run: all may be run again, they are idempotent
+   */
+  async run(calls: ScriptCall[]): Promise<RedisValue[]> {
+    if (calls.length === 0) return [];
+    if (!this.isReady()) throw new UnavailableError('Redis is not connected');
+    if (this.client instanceof Redis) return this.#runOn(this.client, this.client, calls);
+    const byNode = new Map<Redis, number[]>();
+    calls.forEach((call, index) => {
+      const node = this.#nodeOf(call.keys[0]!);
+      const indexes = byNode.get(node);
+      if (indexes) indexes.push(index);
+      else byNode.set(node, [index]);
+    });
+    const replies: RedisValue[] = new Array(calls.length);
+    await Promise.all(
+      [...byNode].map(async ([node, indexes]) => {
+        const part = await this.#runOn(
+          this.client,
+          node,
+          indexes.map((index) => calls[index]!),
+        );
+        indexes.forEach((index, i) => {
+          replies[index] = part[i]!;
+        });
+      }),
+    );
+    return replies;
+  }
+
+  async runOne(call: ScriptCall): Promise<RedisValue> {
+    const [reply] = await this.run([call]);
+    return reply!;
+  }
+
+  async close(): Promise<void> {
+    this.client.disconnect();
+  }
+
+  async #runOn(client: Redis | Cluster, node: Redis, calls: ScriptCall[]): Promise<RedisValue[]> {
+    if (!this.#identities.has(node)) await this.#identify([node]);
+    // From here to exec() nothing is awaited: the identity is that of the connection the pipeline goes out on.
+    const identity = this.#identities.get(node);
+    if (identity === undefined) throw new UnavailableError('Redis: the connection was lost again');
+    const pipeline = client.pipeline();
+    for (const { script, keys, args } of calls)
+      (pipeline as unknown as ScriptTarget)[script]!(...keys, identity, ...args);
+    let replies: [Error | null, unknown][] | null;
+    try {
+      replies = await pipeline.exec();
+    } catch (error) {
+      throw new UnavailableError(`Redis: ${messageOf(error)}`, { cause: error });
+    }
+    return (replies ?? []).map(([error, reply]) => {
+      if (error) throw new UnavailableError(`Redis: ${error.message}`, { cause: error });
+      return reply as RedisValue;
+    });
+  }
+
+  #nodes(): Redis[] {
+    return this.client instanceof Redis ? [this.client] : this.client.nodes('master');
+  }
+
+  #nodeOf(key: string): Redis {
+    const cluster = this.client as Cluster;
+    const address = cluster.slots[calculateSlot(key)]?.[0];
+    const node = this.#nodes().find((candidate) => `${candidate.options.host}:${candidate.options.port}` === address);
+    if (!node) throw new UnavailableError(`no node of the Redis Cluster has the slot of ${key}`);
+    return node;
+  }
+
+  /**
+   * Reads run id and replication id of nodes whose identity is not known, and forgets it when the connection ends: the next one
+   * may lead to a store that lost its last second, or everything.
+   */
+  async #identify(nodes: Redis[]): Promise<void> {
+    await Promise.all(
+      nodes.map(async (node) => {
+        if (this.#identities.has(node)) return;
+        const info = await node.info().catch((error: unknown) => {
+          throw new UnavailableError(`Redis INFO: ${messageOf(error)}`, { cause: error });
+        });
+        const field = (name: string) => new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1]?.slice(0, 12) ?? 'unknown';
+        this.#identities.set(node, `${field('run_id')}.${field('master_replid')}`);
+        node.once('close', () => this.#identities.delete(node));
+      }),
+    );
+  }
+}
