@@ -15,6 +15,7 @@ const MAX_BATCH_RECORDS = 500;
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 /** What a record weighs beside its key and value: headers of the batch, the objects that hold it here. */
 const RECORD_OVERHEAD_BYTES = 64;
+const ACCEPTING_UP_TO = 7 / 8;
 const RETRY_AFTER_MS = 1000;
 const STOP_TIMEOUT_MS = 10_000;
 const CHECK_PARTITIONS_EACH_MS = 300_000;
@@ -121,7 +122,8 @@ export class BatchingProducer {
 
   /** Whether a record sent now would be handed to Kafka soon, for those who must answer their own callers at once. */
   accepting(): Accepting {
-    const full = this.#heldBytes >= (this.#options.maxHeldBytes ?? MAX_HELD_BYTES);
+    // Below the bound itself: who asks sends a moment later, when others have sent too.
+    const full = this.#heldBytes >= (this.#options.maxHeldBytes ?? MAX_HELD_BYTES) * ACCEPTING_UP_TO;
     if (this.#started && !this.#stopping && this.#failing.size === 0 && !full) return { ok: true };
     return { ok: false, retryAfterMs: RETRY_AFTER_MS };
   }
