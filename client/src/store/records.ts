@@ -17,6 +17,8 @@ export type MessageRecord = Readonly<{
   members?: { added?: string[]; removed?: string[] };
   /** The codec could not read it; `body` is what came. */
   sealed?: true;
+  /** It was encrypted end to end on the way. */
+  encrypted?: true;
   /** Place in the order in which this device saved what others sent; 0 for what came by pages of history. */
   arrival: number;
 }>;
