@@ -22,6 +22,13 @@ export type ChildOptions = {
   onLine(line: string, stream: 'out' | 'err'): void;
 };
 
+const alive = new Set<Child>();
+
+/** Ends whatever this process has started and still runs, at once. */
+export async function endAllChildren(): Promise<void> {
+  await Promise.all([...alive].map((child) => child.stop(0)));
+}
+
 /** A line longer than this is cut: a child that prints no newline must not fill our memory. */
 const LINE_MAX = 16_384;
 
@@ -56,7 +63,7 @@ export function startChild({ command, args, env, cwd, onLine }: ChildOptions): C
   const kill = (signal: NodeJS.Signals) => {
     if (!ended) killGroup(pid, signal);
   };
-  return {
+  const child: Child = {
     pid,
     exited,
     hasExited: () => ended,
@@ -70,6 +77,9 @@ export function startChild({ command, args, env, cwd, onLine }: ChildOptions): C
       clearTimeout(timer);
     },
   };
+  alive.add(child);
+  exited.then(() => alive.delete(child));
+  return child;
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {

@@ -68,6 +68,10 @@ export const SETTINGS = {
   ),
   DATA_DIR: setting(text, '.restante', "engines' data, logs, run.json and pushes.jsonl"),
 
+  GATEWAYS: setting(integer(1, 100), '2', 'gateways that the launcher starts'),
+  MESSAGING: setting(integer(0, 100), '1', 'messaging processes that the launcher starts'),
+  NOTIFICATION: setting(integer(0, 100), '1', 'notification processes that the launcher starts'),
+
   HOST: setting(text, '127.0.0.1', 'address to listen on'),
   PORT: setting(integer(0, 65535), '8080', 'port for clients'),
   ADMIN_PORT: setting(integer(0, 65535), '9080', 'port for metrics and admin calls; 0 takes any free one'),
