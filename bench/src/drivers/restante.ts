@@ -1,0 +1,203 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { Agent, get } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { SignJWT } from 'jose';
+import type { CreateDriver } from '../driver.ts';
+import { sleep } from '../processes.ts';
+import type { Measured } from '../server-host.ts';
+import { npmVersion } from '../versions.ts';
+import { RestanteClient } from './restante-client.ts';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+/** The first start of a fresh clone fetches the engines. */
+const START_MS = 300_000;
+const BARRIER_MS = 15_000;
+const DEVICE = 'bench';
+const SENDER = 'bench-sender';
+
+type RunFile = {
+  gateways: { name: string; pid: number; url: string }[];
+  services: { name: string; pid: number }[];
+  engines: { name: string; pid?: number; url: string }[];
+  jwtSecret: string;
+};
+type Waiting = { accept: () => void; reject: (error: Error) => void };
+
+/** This system, through its own launcher: every process counted, engines apart. */
+export const createRestante: CreateDriver = (host, env) => {
+  const users = new Map<string, { client: RestanteClient; gateway: string }>();
+  const accepting = new Map<string, Waiting>();
+  const unstored = new Set<string>();
+  const agent = new Agent({ keepAlive: true });
+  const dataDir = join(host.folder, 'data');
+  let run: RunFile;
+  let sender: RestanteClient;
+  let redis: Redis;
+  let sent = 0;
+  let connections = 0;
+  const token = (user: string) =>
+    new SignJWT({})
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(user)
+      .setAudience('restante')
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .sign(new TextEncoder().encode(run.jwtSecret));
+  /** Neighbours are on different gateways, so that most messages cross; a user who returns may find another. */
+  const nextGateway = () => (run.gateways[connections++ % run.gateways.length] as RunFile['gateways'][0]).url;
+
+  function onAnswer({ t, id = '', code, message }: { t: string; id?: string; code?: string; message?: string }): void {
+    if (t === 'accepted') {
+      accepting.get(id)?.accept();
+      accepting.delete(id);
+    } else if (t === 'stored') {
+      unstored.delete(id);
+    } else if (t === 'rejected') {
+      unstored.delete(id);
+      accepting.get(id)?.reject(new Error(`rejected ${code}: ${message}`));
+      accepting.delete(id);
+    } else if (t === 'error') {
+      for (const one of accepting.values()) one.reject(new Error(`error ${code}: ${message}`));
+      accepting.clear();
+    }
+  }
+
+  return {
+    name: 'restante',
+    durability:
+      'Kafka, acks=all (one broker here, no fsync per message); history in DynamoDB and inbox in Redis before the offset is committed; an ack trims only after all devices gave it',
+    versions: async () => ({ restante: gitVersion(), ...(await engineVersions(redis)), ws: npmVersion('ws') }),
+    async start() {
+      await host.spawn('launcher', process.execPath, [join(ROOT, 'scripts/start.mjs')], {
+        group: 'ours',
+        measured: false,
+        env: {
+          DATA_DIR: dataDir,
+          PORT: '0',
+          ADMIN_PORT: '0',
+          LOG_LEVEL: 'warn',
+          RATE_SEND_PER_SECOND: '1000000',
+          RATE_SEND_BURST: '1000000',
+          CONNECT_PER_SECOND: '1000000',
+          ...env,
+        },
+      });
+      const file = join(dataDir, 'run.json');
+      await host.until(
+        'launcher',
+        START_MS,
+        () => existsSync(file) && /^ready/m.test(readFileSync(join(host.folder, 'launcher.log.txt'), 'utf8')),
+      );
+      run = JSON.parse(readFileSync(file, 'utf8')) as RunFile;
+      host.adopt(processesOf(run));
+      redis = new Redis((run.engines.find(({ name }) => name === 'redis') as RunFile['engines'][0]).url);
+      sender = await RestanteClient.open((run.gateways[0] as RunFile['gateways'][0]).url, DEVICE, await token(SENDER), {
+        onAnswer,
+      });
+      sender.onClose(() => onAnswer({ t: 'error', code: 'closed', message: "the sender's connection closed" }));
+    },
+    async stop() {
+      for (const { client } of users.values()) client.terminate();
+      sender?.terminate();
+      redis?.disconnect();
+      agent.destroy();
+    },
+    async connectUser(id, onMessage) {
+      const gateway = nextGateway();
+      users.set(id, { client: await RestanteClient.open(gateway, DEVICE, await token(id), { onMessage }), gateway });
+    },
+    async disconnectUser(id) {
+      const user = users.get(id);
+      users.delete(id);
+      await user?.client.close();
+    },
+    sendTo: (to, text) =>
+      new Promise((resolve, reject) => {
+        const id = `bench-${sent++}`;
+        accepting.set(id, { accept: resolve, reject });
+        unstored.add(id);
+        sender.send(`{"t":"send","id":"${id}","to":"${to}","body":${JSON.stringify(text)}}`);
+      }),
+    async settled() {
+      while (unstored.size > 0) await sleep(5);
+    },
+    // The cursor in the server's store is what counts: asked for until it is where the last ack said.
+    async ackBarrier(id) {
+      const user = users.get(id);
+      if (user === undefined) return;
+      const bearer = await token(id);
+      await new Promise(setImmediate);
+      for (const end = Date.now() + BARRIER_MS; Date.now() < end; await sleep(1)) {
+        const { acked } = (await getJson(
+          agent,
+          `${user.gateway}/v1/messages/sync?device=${DEVICE}&limit=1`,
+          bearer,
+        )) as { acked: number };
+        if (acked >= user.client.acked) return;
+      }
+      throw new Error(`the acks of ${id} were not taken within ${BARRIER_MS} ms`);
+    },
+    async storeBytes() {
+      const info = await redis.info('memory');
+      return { redisBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1]), inboxBytes: await inboxBytes(redis) };
+    },
+  };
+};
+
+/** What the inbox lists take, with the bookkeeping of Redis. */
+async function inboxBytes(redis: Redis): Promise<number> {
+  let bytes = 0;
+  for await (const keys of redis.scanStream({ match: 'inbox:{*}', count: 1_000 }) as AsyncIterable<string[]>) {
+    const sizes = await Promise.all(keys.map((key) => redis.memory('USAGE', key, 'SAMPLES', 0)));
+    bytes += sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+  }
+  return bytes;
+}
+
+function processesOf({ gateways, services, engines }: RunFile): Measured[] {
+  return [
+    ...[...gateways, ...services].map(({ name, pid }) => ({ name, pid, group: 'ours' as const })),
+    ...engines.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid, group: 'engine' as const }])),
+  ];
+}
+
+function getJson(agent: Agent, url: string, bearer: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { agent, headers: { authorization: `Bearer ${bearer}` } }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () =>
+        response.statusCode === 200
+          ? resolve(JSON.parse(text))
+          : reject(new Error(`${url}: ${response.statusCode} ${text.slice(0, 200)}`)),
+      );
+    });
+    request.on('error', reject);
+  });
+}
+
+function gitVersion(): string {
+  try {
+    return execFileSync('git', ['-C', ROOT, 'describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+  } catch {
+    return '?';
+  }
+}
+
+/** Versions of the engines: Redis's own word, for it may be the one on PATH; the pom's for the others, which it pins. */
+async function engineVersions(redis: Redis): Promise<Record<string, string>> {
+  const pom = readFileSync(join(ROOT, 'localstack/pom.xml'), 'utf8');
+  const pinned = (artifact: string) =>
+    new RegExp(`<artifactId>${artifact}</artifactId>\\s*<version>([^<]+)`).exec(pom)?.[1] ?? '?';
+  return {
+    kafka: pinned('kafka_2.13'),
+    'dynamodb-local': pinned('DynamoDBLocal'),
+    redis: /^redis_version:(\S+)/m.exec(await redis.info('server'))?.[1] ?? '?',
+  };
+}

@@ -1,0 +1,69 @@
+import { liveLatency } from './live-latency.ts';
+import { idleMemory, queuedMemory } from './memory.ts';
+import { replay } from './replay.ts';
+import { storm } from './storm.ts';
+import { throughput } from './throughput.ts';
+import type { Params, Workload } from './workload.ts';
+
+/** A workload as it is asked for by name: what it does, with what, and small, for `--quick`. */
+type Named = { run: Workload; about: string; params: Params; quick: Params };
+
+export const WORKLOADS: Record<string, Named> = {
+  W1: {
+    run: liveLatency,
+    about: 'live latency: 200 connected, 200 msg/s',
+    params: {},
+    quick: { users: 20, seconds: 3, warmSeconds: 1 },
+  },
+  W2: {
+    run: throughput,
+    about: 'sustained throughput: 50 receivers, 256 sends unaccepted at most',
+    params: {},
+    quick: { seconds: 4, warmSeconds: 1 },
+  },
+  W3: {
+    run: replay,
+    about: 'one user returns to 50, 5,000 and 50,000 queued',
+    params: {},
+    quick: { sizes: [50, 1_000], returns: 2 },
+  },
+  W4: {
+    run: storm,
+    about: '1,000 users with 20 queued each return at once',
+    params: {},
+    quick: { users: 100, concurrency: 50 },
+  },
+  W5a: { run: idleMemory, about: 'memory per idle connection, 5,000', params: {}, quick: { connections: 300 } },
+  W5a20k: {
+    run: idleMemory,
+    about: 'memory per idle connection, 20,000',
+    params: { connections: 20_000, connectMs: 150_000 },
+    quick: { connections: 600 },
+  },
+  W5b: {
+    run: queuedMemory,
+    about: 'memory per queued 300-byte message that does not compress',
+    params: {},
+    quick: { users: 10, each: 200, settleMs: 1_000 },
+  },
+  W5c: {
+    run: queuedMemory,
+    about: 'memory per queued 300-byte message of natural text',
+    params: { padding: 'natural' },
+    quick: { padding: 'natural', users: 10, each: 200, settleMs: 1_000 },
+  },
+};
+
+/** Short names for several. */
+const FAMILIES: Record<string, string[]> = { W5: ['W5a', 'W5a20k', 'W5b', 'W5c'] };
+
+/** @throws Error that names an unknown workload. */
+export function workloadNames(list: readonly string[]): string[] {
+  return list.flatMap((name) => {
+    const names = FAMILIES[name] ?? [name];
+    for (const one of names)
+      if (WORKLOADS[one] === undefined)
+        throw new Error(`no workload ${one}; there are ${Object.keys(WORKLOADS).join(', ')} and W6`);
+    return names;
+  });
+}

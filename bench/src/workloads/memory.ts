@@ -1,0 +1,100 @@
+import { diskBytes, rssBytes, sleep } from '../processes.ts';
+import { Recorder } from '../recorder.ts';
+import type { ServerHost } from '../server-host.ts';
+import { pool, round } from '../statistics.ts';
+import { provision, queueFor, userIds } from './steps.ts';
+import { numberOf, type Workload } from './workload.ts';
+
+const MIB = 2 ** 20;
+/** A connected user is idle once the work of connecting has settled. */
+const SETTLE_MS = 4_000;
+
+/** Memory of the servers, of ours alone, and of the gateways alone: only these hold connections. */
+function memory(host: ServerHost): { all: number; ours: number; gateways: number } {
+  const gateways = host.measured().filter(({ name }) => name.startsWith('gateway-'));
+  return {
+    all: rssBytes(host.pids()),
+    ours: rssBytes(host.pids('ours')),
+    gateways: rssBytes(gateways.map(({ pid }) => pid)),
+  };
+}
+
+/** W5a: memory per idle connection. */
+export const idleMemory: Workload = async (driver, host, params) => {
+  const recorder = new Recorder();
+  const users = userIds('c', numberOf(params, 'connections', 5_000));
+  const budgetMs = numberOf(params, 'connectMs', 90_000);
+  // What the first hundred cost is code and buffers, not connections.
+  await pool(userIds('warm', 100), 20, (id) => driver.connectUser(id, () => {}));
+  await sleep(SETTLE_MS);
+  const before = memory(host);
+  const startedAt = performance.now();
+  let connected = 0;
+  let failed = 0;
+  await pool(users, 100, async (id) => {
+    if (performance.now() - startedAt > budgetMs) return;
+    try {
+      await driver.connectUser(id, recorder.sink(id));
+      connected++;
+    } catch (error) {
+      failed++;
+      recorder.countError(error);
+    }
+  });
+  const seconds = (performance.now() - startedAt) / 1000;
+  await sleep(SETTLE_MS);
+  const after = memory(host);
+  const perConnection = (now: number, then: number) => round((now - then) / 1024 / connected);
+  return {
+    figures: {
+      connected,
+      failed,
+      connectsPerSec: Math.round(connected / seconds),
+      baseRssMiB: round(before.all / MIB),
+      rssMiB: round(after.all / MIB),
+      kibPerConnection: perConnection(after.all, before.all),
+      ...(after.ours > 0
+        ? {
+            oursKibPerConnection: perConnection(after.ours, before.ours),
+            gatewayKibPerConnection: perConnection(after.gateways, before.gateways),
+          }
+        : {}),
+    },
+    counters: recorder.counters(),
+  };
+};
+
+/** W5b: memory and disk per queued message of an offline user. */
+export const queuedMemory: Workload = async (driver, host, params) => {
+  const recorder = new Recorder(params.padding === 'natural' ? 'natural' : 'random');
+  const users = userIds('q', numberOf(params, 'users', 100));
+  const each = numberOf(params, 'each', 1_000);
+  await provision(driver, recorder, users);
+  await sleep(2_000);
+  const before = { rss: rssBytes(host.pids()), disk: diskBytes(host.folder), store: await driver.storeBytes?.() };
+  const queuedPerSec = await queueFor(driver, recorder, users, each, numberOf(params, 'queueMs', 70_000));
+  await sleep(numberOf(params, 'settleMs', 11_000));
+  const queued = recorder.accepted;
+  const store = await driver.storeBytes?.();
+  const figures: Record<string, number> = {
+    queued,
+    queuedPerSec: Math.round(queuedPerSec),
+    rssBytesPerMessage: Math.round((rssBytes(host.pids()) - before.rss) / queued),
+    diskBytesPerMessage: Math.round((diskBytes(host.folder) - before.disk) / queued),
+  };
+  for (const [name, bytes] of Object.entries(store ?? {}))
+    figures[`${name}PerMessage`] = Math.round((bytes - (before.store?.[name] ?? 0)) / queued);
+  // One user comes for its messages, so that a queue that only seemed to hold them shows as lost.
+  const id = users[0] as string;
+  const held = recorder.user(id).sent;
+  const came = recorder.expect(id, held, 20_000);
+  await driver.connectUser(id, recorder.sink(id));
+  await came;
+  figures.readBack = recorder.user(id).unique;
+  await driver.disconnectUser(id);
+  return {
+    figures,
+    counters: { ...recorder.counters(), lost: held - figures.readBack },
+    note: 'one of the users read back',
+  };
+};

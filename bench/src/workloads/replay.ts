@@ -1,0 +1,63 @@
+import { startCpuMeter } from '../cpu-meter.ts';
+import { rssBytes, sleep } from '../processes.ts';
+import { Recorder } from '../recorder.ts';
+import { median, round } from '../statistics.ts';
+import { provision, queueFor, redelivered, userIds } from './steps.ts';
+import { numberOf, type Workload } from './workload.ts';
+
+/** How many users return to a backlog of a size: more where one takes less. */
+const usersFor = (size: number): number => (size >= 20_000 ? 1 : size >= 1_000 ? 3 : 7);
+
+/** W3: one user at a time returns to a backlog: from the start of connecting to the first, the last, and the last acked. */
+export const replay: Workload = async (driver, host, params) => {
+  const recorder = new Recorder();
+  const sizes = Array.isArray(params.sizes) ? params.sizes : [50, 5_000, 50_000];
+  const figures: Record<string, number> = {};
+  let again = 0;
+  let cpu: ReturnType<ReturnType<typeof startCpuMeter>> | undefined;
+  for (const size of sizes) {
+    const users = userIds(`r${size}x`, numberOf(params, 'returns', usersFor(size)));
+    const times = { first: [] as number[], last: [] as number[], acked: [] as number[] };
+    await provision(driver, recorder, users);
+    figures[`n${size}.queuedPerSec`] = Math.round(await queueFor(driver, recorder, users, size));
+    await sleep(500);
+    const before = rssBytes(host.pids());
+    const meter = startCpuMeter(host);
+    let highest = before;
+    for (const id of users) {
+      await returnOne(id, size, times);
+      highest = Math.max(highest, rssBytes(host.pids()));
+    }
+    cpu = meter(users.length * size);
+    await sleep(200);
+    again += await redelivered(driver, recorder, users);
+    for (const [name, values] of Object.entries(times)) figures[`n${size}.${name}Ms`] = round(median(values));
+    figures[`n${size}.perSec`] = Math.round(size / (median(times.last) / 1000));
+    figures[`n${size}.rssGrowthMiB`] = round((highest - before) / 2 ** 20);
+  }
+  return {
+    figures: { ...figures, redelivered: again },
+    ...(cpu === undefined ? {} : { cpu }),
+    counters: recorder.counters(),
+  };
+
+  async function returnOne(
+    id: string,
+    size: number,
+    times: { first: number[]; last: number[]; acked: number[] },
+  ): Promise<void> {
+    const startedAt = performance.now();
+    const all = recorder.expect(id, size, 20_000 + size);
+    const connecting = driver.connectUser(id, recorder.sink(id));
+    const came = await all;
+    await connecting;
+    const { first, last } = recorder.user(id);
+    times.first.push(first - startedAt);
+    times.last.push(last - startedAt);
+    if (came && driver.ackBarrier !== undefined) {
+      await driver.ackBarrier(id);
+      times.acked.push(performance.now() - startedAt);
+    } else if (came) times.acked.push(last - startedAt);
+    await driver.disconnectUser(id);
+  }
+};
