@@ -1,4 +1,5 @@
 import { App, Tags, Validations } from 'aws-cdk-lib';
+import { VALIDATE_AGAINST_DEFAULT_RULES } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { BrokerStack } from './broker-stack.ts';
 import { CacheStack } from './cache-stack.ts';
@@ -16,7 +17,12 @@ export type AppOptions = { outdir: string; imageTag: string; stages: readonly St
 
 /** Every stage's stacks in one app. */
 export function makeApp({ outdir, imageTag, stages }: AppOptions): { app: App; stages: StageStacks[] } {
-  const app = new App({ outdir, analyticsReporting: false });
+  const app = new App({
+    outdir,
+    analyticsReporting: false,
+    // What the schemas of CloudFormation refuse fails here, not after twenty minutes of a deployment.
+    postCliContext: { [VALIDATE_AGAINST_DEFAULT_RULES]: true },
+  });
   const made = stages.map((stage) => addStage(app, stage, imageTag));
   return { app, stages: made };
 }

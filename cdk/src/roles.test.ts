@@ -1,0 +1,195 @@
+import { TOPICS } from '@restante/shared/contract/events';
+import { TABLES } from '@restante/shared/runtime/tables';
+import { describe, expect, test } from 'vitest';
+import { SERVICES, type ServiceName, STAGES } from './stages.ts';
+import { flat, listOf, type Statement, type Synthesized, statementsOfRole, synthesize } from './synthesized.ts';
+
+/**
+ * The question that IAM asks, asked of the templates: may this role do this to that? What is expected is written out here a
+ * second time, on purpose: a right that is added in `permissions.ts` alone fails.
+ */
+const stage = { ...STAGES.prod, topics: { ...STAGES.prod.topics, epoch: 2 } };
+const synthesized = synthesize(stage);
+type Role = ServiceName | 'topics';
+const ROLES: readonly Role[] = [...SERVICES, 'topics'];
+
+function statementsOf(made: Synthesized, role: Role): Statement[] {
+  const pattern = role === 'topics' ? /^TopicsRole/ : new RegExp(`^${role}Role`);
+  return statementsOfRole(made, made.ofType('AWS::IAM::Role').find(({ id }) => pattern.test(id))!.id);
+}
+
+/** An ARN of a template as `table/messages`, `topic/user_events`, `group/messaging`, `app/GCM` … */
+function nameOf(resource: unknown): string {
+  const arn = flat(resource);
+  const table = /restante-prod-data:ExportsOutputFnGetAtt([a-z]+)[0-9A-F]{8}Arn/.exec(arn);
+  if (table) return `table/${table[1]}`;
+  return arn
+    .replace(/^.*:(topic|group)\/restante-prod\/<restante-prod-kafka-uuid>\//, '$1/')
+    .replace(/^arn:.*:(app|endpoint)\/(\w+)\/restante-prod/, '$1/$2');
+}
+
+function granted(made: Synthesized, role: Role, service: string, kind: string): Record<string, string[]> {
+  const rights: Record<string, Set<string>> = {};
+  for (const { Effect, Action, Resource } of statementsOf(made, role)) {
+    expect(Effect).toBe('Allow');
+    for (const name of listOf(Resource).map(nameOf)) {
+      for (const action of listOf(Action)) {
+        if (!action.startsWith(`${service}:`) || !name.startsWith(`${kind}/`)) continue;
+        rights[name.slice(kind.length + 1)] = (rights[name.slice(kind.length + 1)] ?? new Set()).add(
+          action.slice(service.length + 1),
+        );
+      }
+    }
+  }
+  return Object.fromEntries(Object.entries(rights).map(([name, actions]) => [name, [...actions].sort()]));
+}
+
+const READ = ['BatchGetItem', 'GetItem', 'Query'];
+const APPEND = [...READ, 'BatchWriteItem', 'PutItem'].sort();
+const OWN = [...APPEND, 'DeleteItem', 'UpdateItem'].sort();
+
+describe('tables by verb', () => {
+  const expected: Record<Role, Record<string, string[]>> = {
+    gateway: { messages: READ, tombstones: READ, conversations: READ, memberships: READ, receipts: READ, devices: OWN },
+    messaging: { messages: APPEND, tombstones: APPEND, conversations: OWN, memberships: OWN, logs: OWN },
+    notification: {
+      messages: READ,
+      tombstones: READ,
+      conversations: READ,
+      memberships: READ,
+      cursors: OWN,
+      receipts: OWN,
+      devices: OWN,
+    },
+    topics: {},
+  };
+  test.each(ROLES)('%s', (role) => {
+    expect(granted(synthesized, role, 'dynamodb', 'table')).toEqual(expected[role]);
+  });
+
+  test('every table has one that writes it', () => {
+    for (const table of Object.keys(TABLES)) {
+      expect(
+        ROLES.some((role) => expected[role][table]?.includes('PutItem')),
+        table,
+      ).toBe(true);
+    }
+  });
+
+  test('none may make, drop, scan or restore a table', () => {
+    for (const role of ROLES) {
+      const actions = statementsOf(synthesized, role).flatMap(({ Action }) => listOf(Action));
+      expect(
+        actions.filter((action) => /^dynamodb:(Scan|.*Table.*|.*Backup.*|Restore.*|PartiQL.*)$/.test(action)),
+        role,
+      ).toEqual([]);
+    }
+  });
+});
+
+describe('topics by name', () => {
+  const LOG = [`${TOPICS.incoming}.2`, TOPICS.incoming];
+  const writes = (...topics: string[]) =>
+    Object.fromEntries(topics.map((topic) => [topic, ['DescribeTopic', 'WriteData']]));
+  const reads = (...topics: string[]) =>
+    Object.fromEntries(topics.map((topic) => [topic, ['DescribeTopic', 'ReadData']]));
+  const expected: Record<Role, Record<string, string[]>> = {
+    gateway: { ...writes(...LOG, TOPICS.userEvents), ...reads(TOPICS.outgoing) },
+    messaging: { ...writes(TOPICS.outgoing, TOPICS.deadLetters), ...reads(...LOG) },
+    notification: {
+      ...writes(TOPICS.outgoing, TOPICS.deadLetters),
+      ...reads(TOPICS.userEvents),
+      ...Object.fromEntries(LOG.map((topic) => [topic, ['DescribeTopic']])),
+    },
+    topics: Object.fromEntries(
+      [...LOG, TOPICS.userEvents, TOPICS.outgoing, TOPICS.deadLetters].map((topic) => [
+        topic,
+        ['CreateTopic', 'DescribeTopic', 'DescribeTopicDynamicConfiguration'],
+      ]),
+    ),
+  };
+  test.each(ROLES)('%s', (role) => {
+    expect(granted(synthesized, role, 'kafka-cluster', 'topic')).toEqual(expected[role]);
+  });
+});
+
+describe('groups by name', () => {
+  const expected: Record<Role, Record<string, string[]>> = {
+    gateway: { 'gateway-*': ['AlterGroup', 'DescribeGroup'] },
+    messaging: { messaging: ['AlterGroup', 'DescribeGroup'] },
+    notification: { notification: ['AlterGroup', 'DescribeGroup'], messaging: ['DescribeGroup'] },
+    topics: {},
+  };
+  test.each(ROLES)('%s', (role) => {
+    expect(granted(synthesized, role, 'kafka-cluster', 'group')).toEqual(expected[role]);
+  });
+});
+
+describe('push by application', () => {
+  test('notification alone makes endpoints and publishes to them', () => {
+    expect(granted(synthesized, 'notification', 'sns', 'app')).toEqual({
+      APNS: ['CreatePlatformEndpoint'],
+      GCM: ['CreatePlatformEndpoint'],
+    });
+    const toEndpoints = ['DeleteEndpoint', 'GetEndpointAttributes', 'Publish', 'SetEndpointAttributes'];
+    expect(granted(synthesized, 'notification', 'sns', 'endpoint')).toEqual({
+      'APNS/*': toEndpoints,
+      'GCM/*': toEndpoints,
+    });
+  });
+
+  test.each(['gateway', 'messaging', 'topics'] as const)('%s has no right to SNS at all', (role) => {
+    const actions = statementsOf(synthesized, role).flatMap(({ Action }) => listOf(Action));
+    expect(actions.filter((action) => action.startsWith('sns:'))).toEqual([]);
+  });
+});
+
+describe('beyond that', () => {
+  test.each(ROLES)('%s has no right to any other service', (role) => {
+    const services = new Set(
+      statementsOf(synthesized, role).flatMap(({ Action }) => listOf(Action).map((action) => action.split(':')[0])),
+    );
+    const allowed = {
+      gateway: ['dynamodb', 'kafka-cluster', 'kms'],
+      messaging: ['dynamodb', 'kafka-cluster', 'kms'],
+      notification: ['dynamodb', 'kafka-cluster', 'kms', 'sns'],
+      topics: ['kafka-cluster'],
+    };
+    expect([...services].sort()).toEqual(allowed[role]);
+  });
+
+  test('the key of the tables opens nothing but tables', () => {
+    for (const role of SERVICES) {
+      const ofKey = statementsOf(synthesized, role).filter(({ Action }) =>
+        listOf(Action).some((action) => action.startsWith('kms:')),
+      );
+      expect(ofKey.map(({ Condition }) => Condition)).toEqual([
+        { StringEquals: { 'kms:ViaService': `dynamodb.${stage.region}.amazonaws.com` } },
+      ]);
+    }
+  });
+
+  test("a service's start-up role reads its own password and no other", () => {
+    for (const service of SERVICES) {
+      const role = synthesized.ofType('AWS::IAM::Role').find(({ id }) => id.startsWith(`${service}ExecutionRole`))!;
+      const secrets = statementsOfRole(synthesized, role.id)
+        .filter(({ Action }) => listOf(Action).includes('secretsmanager:GetSecretValue'))
+        .flatMap(({ Resource }) => listOf(Resource).map(flat));
+      expect(secrets).toEqual([expect.stringContaining(`${service}Password`)]);
+    }
+  });
+
+  test('these tests see a right that is one too many', () => {
+    const seeded = structuredClone(synthesized.found);
+    const policy = seeded.find(
+      ({ id, resource }) => resource.Type === 'AWS::IAM::Policy' && id.startsWith('gatewayRole'),
+    )!;
+    const messages = statementsOf(synthesized, 'gateway').find(
+      ({ Resource }) => nameOf(Resource) === 'table/messages',
+    )!;
+    const document = policy.resource.Properties.PolicyDocument as { Statement: Statement[] };
+    document.Statement.push({ Effect: 'Allow', Action: 'dynamodb:PutItem', Resource: messages.Resource });
+    const made = { ...synthesized, ofType: (type: string) => seeded.filter(({ resource }) => resource.Type === type) };
+    expect(granted(made, 'gateway', 'dynamodb', 'table').messages).toEqual([...READ, 'PutItem'].sort());
+  });
+});
