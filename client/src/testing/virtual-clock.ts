@@ -45,6 +45,15 @@ export async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Moves the time on, a second at a time, until something is so; for what waits on other threads, such as WebCrypto. */
+export async function advanceUntil(clock: VirtualClock, isSo: () => boolean, seconds = 600): Promise<void> {
+  for (let i = 0; i < seconds && !isSo(); i++) {
+    await clock.advance(1000);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  if (!isSo()) throw new Error(`not so after ${seconds} s: ${String(isSo)}`);
+}
+
 /** A small seeded generator (mulberry32), so that a failing run can be repeated. */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;

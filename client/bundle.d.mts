@@ -1,0 +1,1 @@
+export function measureBundle(source?: string): Promise<{ bytes: number; gzippedBytes: number; text: string }>;
