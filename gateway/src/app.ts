@@ -2,6 +2,7 @@ import { MAX_FRAME_BYTES } from '@restante/shared/contract/client-frames';
 import { CLOSE } from '@restante/shared/contract/codes';
 import { decodeOutgoing, TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
 import { startSlotReader } from '@restante/shared/kafka/slot-reader';
@@ -49,6 +50,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     windowEntries: config.WINDOW_ENTRIES,
     deviceRetentionSeconds: config.DEVICE_RETENTION_SECONDS,
     maxDevices: config.DEVICES_PER_USER,
+    poison: POISON_RULE,
   });
   await redis.ready();
   const producer = new BatchingProducer({

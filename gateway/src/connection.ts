@@ -44,6 +44,7 @@ export class Connection {
   /** Frames that came before the welcome. */
   early: string[] | undefined;
   replaced: { conn: string; slot: number } | undefined;
+  poison: { gen: number; seq: number } | undefined;
   ackScheduled = false;
   closed = false;
 

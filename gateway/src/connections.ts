@@ -140,7 +140,7 @@ export class Connections {
     const held = this.#options.slot.current();
     connection.awaitingSinceMs = Date.now();
     if (!held) return;
-    const { user, device, id, replaced } = connection;
+    const { user, device, id, replaced, poison } = connection;
     const event = {
       t: 'user_connected' as const,
       user,
@@ -149,6 +149,7 @@ export class Connections {
       ...held,
       at: Date.now(),
       ...(replaced ? { replaced } : {}),
+      ...(poison ? { poison } : {}),
     };
     this.#options.log.event(event).catch(countLost);
   }

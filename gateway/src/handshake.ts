@@ -175,5 +175,6 @@ async function register(
   }
   if (reply.yieldedDevice !== undefined) await deleteDevice(dynamo, user, reply.yieldedDevice);
   connection.replaced = reply.replaced;
+  if (reply.poisonSeq !== undefined) connection.poison = { gen: reply.gen, seq: reply.poisonSeq };
   return { connection, reply };
 }

@@ -1,5 +1,6 @@
 import { TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
@@ -11,8 +12,10 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
 import type { Config } from './config.ts';
+import { DedupeMemory } from './dedupe-memory.ts';
 import { metrics } from './events.ts';
 import { History } from './history-dynamo.ts';
+import { LogIdentity } from './log-identity-dynamo.ts';
 import { type MessagingContext, onMessages } from './on-message.ts';
 
 export const GROUP = 'messaging';
@@ -33,11 +36,23 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     windowEntries: config.WINDOW_ENTRIES,
     deviceRetentionSeconds: config.DEVICE_RETENTION_SECONDS,
     maxDevices: config.DEVICES_PER_USER,
+    poison: POISON_RULE,
   });
   await redis.ready();
   const leases = new SlotLeases(redis, config.GATEWAY_SLOTS, logger);
   await leases.start();
   const topic = incomingTopic(config.INCOMING_EPOCH);
+  const logIdentity = new LogIdentity(dynamo, topic, logger);
+  await logIdentity.check(kafka);
+  const memory = new DedupeMemory({
+    kafka,
+    redis,
+    topic,
+    epoch: config.INCOMING_EPOCH,
+    seconds: config.DEDUPE_SECONDS,
+    rereadSeconds: config.DEDUPE_REREAD_SECONDS,
+    logger,
+  });
   const producer = new BatchingProducer({ kafka, logger, topics: [TOPICS.outgoing, TOPICS.deadLetters] });
   await producer.start();
 
@@ -45,9 +60,9 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     inbox,
     history: new History(dynamo),
     leases,
+    memory,
     producer,
     epoch: config.INCOMING_EPOCH,
-    dedupeSeconds: config.DEDUPE_SECONDS,
     redeliverAfterMs: config.REDELIVER_AFTER_MS,
     logger,
   };
@@ -55,7 +70,10 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     kafka,
     groupId: GROUP,
     topic,
-    handle: (batch) => onMessages(batch, context),
+    handle: async (batch) => {
+      const { durable } = await onMessages(batch, context);
+      return { durable: durable.then(() => redis.replicated()) };
+    },
     onFatal: (error) => {
       logger.fatal({ err: error }, 'the log is another one: set INCOMING_EPOCH to the next number to begin a new log');
       process.exit(1);
@@ -65,6 +83,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     maxUnfinishedBytes: MAX_UNFINISHED_BYTES,
     logger,
     events: {
+      committed: (_topic, partition, offset) => logIdentity.committed(partition, offset),
       handleRetried: () => metrics.consumerRetries.inc(),
       restarted: () => metrics.consumerRestarts.inc(),
     },
@@ -82,6 +101,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
   return {
     async stop() {
       await consumer.stop();
+      await logIdentity.stop();
       await producer.stop();
       leases.stop();
       await admin.close();

@@ -22,6 +22,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'DEVICE_RETENTION_SECONDS',
       'DEVICES_PER_USER',
       'DEDUPE_SECONDS',
+      'DEDUPE_REREAD_SECONDS',
       'REDELIVER_AFTER_MS',
     ],
     env,

@@ -2,7 +2,7 @@ import { messageEntry, ownCopy } from '@restante/shared/contract/entry';
 import { decodeIncoming, type SendCommand, TOPICS } from '@restante/shared/contract/events';
 import { parseConversation, positionOf } from '@restante/shared/contract/ids';
 import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
-import { type Claimed, claimIds, contentHash } from '@restante/shared/inbox/dedupe-redis';
+import type { Claimed } from '@restante/shared/inbox/dedupe-redis';
 import { type DueUser, dueAddCalls } from '@restante/shared/inbox/due-queue-redis';
 import { type Inbox, type InboxEntry, parseEnqueued } from '@restante/shared/inbox/inbox-redis';
 import type { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
@@ -10,16 +10,17 @@ import type { BatchingProducer } from '@restante/shared/kafka/batching-producer'
 import type { LogBatch } from '@restante/shared/kafka/log-record';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { deadLetter } from './dead-letters.ts';
+import { claimOf, type DedupeMemory } from './dedupe-memory.ts';
 import { metrics } from './events.ts';
 import type { History, HistoryRow } from './history-dynamo.ts';
 
 export type MessagingContext = {
   inbox: Inbox;
   history: History;
+  memory: DedupeMemory;
   leases: SlotLeases;
   producer: BatchingProducer;
   epoch: number;
-  dedupeSeconds: number;
   redeliverAfterMs: number;
   logger: Logger;
 };
@@ -40,7 +41,7 @@ export async function onMessages(batch: LogBatch, context: MessagingContext): Pr
   metrics.batchRecords.observe(batch.records.length);
   const { placed, dead } = place(batch, context);
   const outgoing = new OutgoingBatch();
-  const { fresh, repeated, senders } = await claim(placed, outgoing, context);
+  const { fresh, repeated, senders } = await claim(batch, placed, outgoing, context);
 
   const rows = fresh.map(historyRow);
   const stored = context.history.write(
@@ -88,28 +89,20 @@ function place(
   return { placed, dead };
 }
 
-/** What makes two sends of one id the same message. Where the answer goes, and when it was sent, do not. */
-function sameContent({ conversation, body, kind, replyTo, attachments, ttlSeconds, urgent }: SendCommand): string {
-  return contentHash(
-    JSON.stringify([conversation, body, kind ?? 'text', replyTo, attachments, ttlSeconds, urgent ?? true]),
-  );
-}
-
 /**
  * Claims each (sender, id), and asks in the same round trip which senders have more than one device. Fresh are the records that hold
  * their claim; a retry is answered with the first one's result, or refused where its content differs (decision 5).
  */
-async function claim(placed: readonly Placed[], outgoing: OutgoingBatch, { inbox, dedupeSeconds }: MessagingContext) {
-  const claims = placed.map(({ command, position }) => ({
-    sender: command.from,
-    id: command.id,
-    conversation: command.conversation,
-    position,
-    hash: sameContent(command),
-  }));
+async function claim(
+  batch: LogBatch,
+  placed: readonly Placed[],
+  outgoing: OutgoingBatch,
+  { inbox, memory }: MessagingContext,
+) {
+  const claims = placed.map(({ command, position }) => claimOf(command, position));
   const users = [...new Set(placed.map(({ command }) => command.from))];
   const [held, devices] = await Promise.all([
-    claimIds(inbox.store, claims, dedupeSeconds),
+    memory.claim(batch, claims),
     inbox.run(users.map((user) => inbox.activeDevicesCall(user))),
   ]);
   const senders = new Set(users.filter((_, i) => Number(devices[i]) > 1));

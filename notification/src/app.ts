@@ -1,5 +1,6 @@
 import { TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { AdminHolder } from '@restante/shared/kafka/admin-holder';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
@@ -14,6 +15,7 @@ import type { App } from '@restante/shared/runtime/service';
 import { CommitBarrier } from './commit-barrier.ts';
 import type { Config } from './config.ts';
 import { CursorFlusher } from './cursors-dynamo.ts';
+import { DueRefill } from './due-refill.ts';
 import { DueWorker } from './due-worker.ts';
 import { metrics } from './events.ts';
 import { onUserEvents } from './on-user-event.ts';
@@ -39,6 +41,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
     windowEntries: config.WINDOW_ENTRIES,
     deviceRetentionSeconds: config.DEVICE_RETENTION_SECONDS,
     maxDevices: config.DEVICES_PER_USER,
+    poison: POISON_RULE,
   });
   await redis.ready();
   const leases = new SlotLeases(redis, config.GATEWAY_SLOTS, logger);
@@ -59,7 +62,9 @@ export async function startNotification(config: Config, logger: Logger): Promise
     producer,
     logger,
   );
+  const refill = new DueRefill(dynamo, redis, logger);
   const due = new DueWorker({
+    refill,
     inbox,
     dynamo,
     leases,
@@ -76,7 +81,10 @@ export async function startNotification(config: Config, logger: Logger): Promise
     kafka,
     groupId: GROUP,
     topic: TOPICS.userEvents,
-    handle: (batch) => onUserEvents(batch, context),
+    handle: async (batch) => {
+      const { durable } = await onUserEvents(batch, context);
+      return { durable: durable.then(() => redis.replicated()) };
+    },
     onFatal: (error) => {
       logger.fatal({ err: error }, 'the log of user events is another one: the consumer group must be reset by hand');
       process.exit(1);
@@ -103,6 +111,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   return {
     async stop() {
       await due.stop();
+      await refill.stop();
       // The consumer's last batches are finished once their cursors are flushed.
       await consumer.stop();
       await flusher.stop();

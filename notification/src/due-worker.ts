@@ -10,6 +10,7 @@ import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { ScriptCall } from '@restante/shared/runtime/redis';
 import { sleep } from '@restante/shared/runtime/sleep';
+import type { DueRefill } from './due-refill.ts';
 import { metrics } from './events.ts';
 import { publish } from './pages.ts';
 import type { ConsolePush, Push } from './push-console.ts';
@@ -29,6 +30,7 @@ export type DueContext = {
   producer: BatchingProducer;
   rebuilds: Rebuilds;
   push: ConsolePush;
+  refill: DueRefill;
   rules: WakeRules;
   logger: Logger;
 };
@@ -58,7 +60,8 @@ export class DueWorker {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       try {
-        const claims = await claimDue(this.#context.inbox.store, CLAIM_USERS, CLAIM_MS);
+        const { claims, lost } = await claimDue(this.#context.inbox.store, CLAIM_USERS, CLAIM_MS);
+        if (lost.length > 0) this.#context.refill.fill(lost);
         if (claims.length > 0) await this.#look(claims);
       } catch (error) {
         // Claims that were not settled are due again.

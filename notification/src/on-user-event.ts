@@ -10,6 +10,7 @@ import {
   type AckReply,
   type Inbox,
   parseAck,
+  parseDisconnect,
   parseDueCheck,
   parseNack,
   parseRefill,
@@ -34,7 +35,27 @@ export type NotificationContext = {
 };
 
 /** What is left to do after the scripts of a batch: a second look, a rebuild. By user and connection, so that each is done once. */
-type After = { replay: Map<string, { user: string; conn: string }>; rebuild: Set<string> };
+type After = { replay: Map<string, { user: string; conn: string }>; rebuild: Set<string>; poison: Poison[] };
+
+/** An entry that one device can't process: it said so, or its connections end on it. */
+type Poison = {
+  user: string;
+  device: string;
+  conn: string;
+  slot: number;
+  gen: number;
+  seq: number;
+  position: number;
+  reason: string;
+};
+const POISON_REASON = 'left alone unacked at the end of its last connections';
+
+function poisonOf(event: UserEvent): Poison | undefined {
+  if (event.t === 'nacked') return { ...event, reason: `nacked: ${event.reason}` };
+  if (event.t === 'user_connected' && event.poison)
+    return { ...event, ...event.poison, position: 0, reason: POISON_REASON };
+  return undefined;
+}
 
 /**
  * One batch of one partition of `user_events`. The scripts of all its events go out in one pipeline, in their order, so that a user's
@@ -47,22 +68,27 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
   const events: UserEvent[] = [];
   for (const record of batch.records) {
     const decoded = decodeUserEvent(record.value);
-    if (decoded.ok) events.push(decoded.value);
-    else durable.push(deadRecord(batch, record, decoded.reason, context));
+    if (decoded.ok) {
+      metrics.events.inc({ type: decoded.value.t });
+      events.push(decoded.value);
+    } else durable.push(deadRecord(batch, record, decoded.reason, context));
   }
   const outgoing = new OutgoingBatch();
-  const after: After = { replay: new Map(), rebuild: new Set() };
+  const after: After = { replay: new Map(), rebuild: new Set(), poison: [] };
   const flushes = new Set<string>();
-  let from = 0;
-  while (from < events.length) {
-    // A nack takes two steps, with a durable dead letter between: it ends the pipeline before it, so that the order is kept.
-    let to = events.findIndex((event, i) => i >= from && event.t === 'nacked');
-    if (to === -1) to = events.length;
-    await runEvents(events.slice(from, to), outgoing, after, flushes, context);
-    const nacked = events[to];
-    if (nacked?.t === 'nacked') await onNacked(nacked, outgoing, after, flushes, context);
-    from = to + 1;
+  let run: UserEvent[] = [];
+  for (const event of events) {
+    const poison = poisonOf(event);
+    if (poison) {
+      // Two steps, with a durable dead letter between: what came before it goes first, so that the order is kept.
+      await runEvents(run, outgoing, after, flushes, context);
+      run = [];
+      await onPoison(poison, outgoing, after, flushes, context);
+    }
+    if (event.t !== 'nacked') run.push(event);
   }
+  await runEvents(run, outgoing, after, flushes, context);
+  for (const poison of after.poison) await onPoison(poison, outgoing, after, flushes, context);
   await replayAnew([...after.replay.values()], outgoing, after, context);
   publish(outgoing, context.producer, context.logger);
   for (const user of after.rebuild) void context.rebuilds.rebuilt(user);
@@ -81,7 +107,6 @@ async function runEvents(
   const { inbox } = context;
   const calls: { event: UserEvent; call: ScriptCall }[] = [];
   for (const event of events) {
-    metrics.events.inc({ type: event.t });
     const call = callOf(event, inbox);
     if (call) calls.push({ event, call });
   }
@@ -139,7 +164,11 @@ function onReply(
     case 'rebuild_requested':
       if (parseDueCheck(reply).is !== 'whole') after.rebuild.add(event.user);
       return;
-    case 'user_disconnected':
+    case 'user_disconnected': {
+      const poison = parseDisconnect(reply);
+      if (poison) after.poison.push({ ...event, ...poison, position: 0, reason: POISON_REASON });
+      return;
+    }
     case 'nacked':
       return;
   }
@@ -176,7 +205,7 @@ function onRefill(
 }
 
 function onAcked(
-  event: UserEventOf<'acked' | 'nacked'>,
+  event: Pick<Poison, 'user' | 'conn' | 'slot' | 'gen' | 'seq'>,
   reply: AckReply,
   outgoing: OutgoingBatch,
   after: After,
@@ -204,14 +233,13 @@ function onAcked(
 }
 
 /** The entry goes to the dead letters first, then it is marked: a crash between the two leaves a letter too many, never one too few. */
-async function onNacked(
-  event: UserEventOf<'nacked'>,
+async function onPoison(
+  event: Poison,
   outgoing: OutgoingBatch,
   after: After,
   flushes: Set<string>,
   context: NotificationContext,
 ): Promise<void> {
-  metrics.events.inc({ type: event.t });
   const { inbox, producer } = context;
   const { user, device, seq, gen, reason } = event;
   const [read] = await inbox.run([inbox.nackCall(user, event, false)]);
@@ -224,7 +252,7 @@ async function onNacked(
   metrics.deadLetters.inc();
   const letter: DeadLetter = {
     source: `inbox/${user}/${device}/${gen}/${seq}`,
-    reason: `nacked: ${reason}`,
+    reason,
     at: Date.now(),
     user,
     device,

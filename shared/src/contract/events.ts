@@ -52,6 +52,8 @@ const userEvent = z.discriminatedUnion('t', [
     at: z.int(),
     /** The device's older connection, which this one took the place of. */
     replaced: returnAddress.optional(),
+    /** An entry that the device's last connections all left alone unacked: it goes to the dead letters (decision 16). */
+    poison: z.object({ gen: z.int(), seq: z.int() }).optional(),
   }),
   z.object({ t: z.literal('user_disconnected'), ...session, at: z.int() }),
   z.object({ t: z.literal('acked'), ...session, gen: z.int(), seq: z.int(), position: z.int() }),

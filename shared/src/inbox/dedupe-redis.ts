@@ -7,6 +7,8 @@ export type Claim = Claimed & { sender: string; id: string };
 
 const dedupeKey = (sender: string, id: string): string => `dedupe:{${sender}}:${id}`;
 
+const claimText = ({ position, conversation, hash }: Claimed): string => `${position} ${conversation} ${hash}`;
+
 /** SHA-256 of what makes two sends the same, in base64url. */
 export const contentHash = (content: string): string => createHash('sha256').update(content).digest('base64url');
 
@@ -17,10 +19,10 @@ export const contentHash = (content: string): string => createHash('sha256').upd
  */
 export async function claimIds(store: RedisStore, claims: readonly Claim[], seconds: number): Promise<Claimed[]> {
   const replies = await store.run(
-    claims.map(({ sender, id, conversation, position, hash }) => ({
+    claims.map((claim) => ({
       script: 'inbox:claim-id',
-      keys: [dedupeKey(sender, id)],
-      args: [`${position} ${conversation} ${hash}`, seconds],
+      keys: [dedupeKey(claim.sender, claim.id)],
+      args: [claimText(claim), seconds],
     })),
   );
   return replies.map((held, index) => parseClaimed(String(held), dedupeKey(claims[index]!.sender, claims[index]!.id)));
@@ -38,4 +40,15 @@ function parseClaimed(text: string, key: string): Claimed {
     throw new Error(`${key} holds ${JSON.stringify(text.slice(0, 80))}, not a claim: delete the key`);
   }
   return { position: Number(position), conversation, hash };
+}
+
+/** Takes claims back that were made without the memory of earlier ones. */
+export async function unclaimIds(store: RedisStore, claims: readonly Claim[]): Promise<void> {
+  await store.run(
+    claims.map((claim) => ({
+      script: 'inbox:unclaim-id',
+      keys: [dedupeKey(claim.sender, claim.id)],
+      args: [claimText(claim)],
+    })),
+  );
 }

@@ -28,19 +28,33 @@ export function dueAddCalls(users: Iterable<DueUser>): ScriptCall[] {
   return [...shards].map(([shard, args]) => ({ script: 'inbox:due-add', keys: [shardKey(shard)], args }));
 }
 
-/** Claims up to `limit` due users of each shard. Whoever is not settled within `claimMs` is due again. */
-export async function claimDue(store: RedisStore, limit: number, claimMs: number): Promise<Claim[]> {
+/**
+ * Claims up to `limit` due users of each shard. Whoever is not settled within `claimMs` is due again.
+ * @returns the claims, and the shards that Redis lost: they must be filled again (decision 10)
+ */
+export async function claimDue(
+  store: RedisStore,
+  limit: number,
+  claimMs: number,
+): Promise<{ claims: Claim[]; lost: number[] }> {
   const calls = Array.from({ length: DUE_SHARDS }, (_, shard) => ({
     script: 'inbox:due-claim',
     keys: [shardKey(shard)],
     args: [limit, claimMs],
   }));
   const claims: Claim[] = [];
-  for (const reply of await store.run(calls)) {
-    const pairs = reply as RedisValue[];
+  const lost: number[] = [];
+  for (const [shard, reply] of (await store.run(calls)).entries()) {
+    const [whole, ...pairs] = reply as RedisValue[];
+    if (whole !== '1') lost.push(shard);
     for (let i = 0; i < pairs.length; i += 2) claims.push({ user: String(pairs[i]), score: String(pairs[i + 1]) });
   }
-  return claims;
+  return { claims, lost };
+}
+
+/** Marks shards as filled again. */
+export async function markWhole(store: RedisStore, shards: readonly number[]): Promise<void> {
+  await store.run(shards.map((shard) => ({ script: 'inbox:due-whole', keys: [shardKey(shard)], args: [] })));
 }
 
 /** Ends claims: next time, or none. What was added since the claim stays as it is. */

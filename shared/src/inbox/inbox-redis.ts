@@ -49,6 +49,7 @@ export type ConnectReply =
       tail: number;
       replaced: { conn: string; slot: number } | undefined;
       yieldedDevice: string | undefined;
+      poisonSeq: number | undefined;
     };
 export type ReplayReply =
   | { is: 'gone' }
@@ -231,7 +232,7 @@ function parseReleased([conn, slot, gen, mode, high, tail, ...page]: string[]): 
 }
 
 export function parseConnect(value: RedisValue): ConnectReply {
-  const [is, gen, acked, tail, replaced, slot, yielded] = strings(value);
+  const [is, gen, acked, tail, replaced, slot, yielded, poison] = strings(value);
   if (is === 'new' || is === 'too-many') return { is };
   return {
     is: is as 'ok' | 'partial',
@@ -240,6 +241,7 @@ export function parseConnect(value: RedisValue): ConnectReply {
     tail: Number(tail),
     replaced: replaced === '' ? undefined : { conn: replaced!, slot: Number(slot) },
     yieldedDevice: yielded === '' ? undefined : yielded,
+    poisonSeq: poison === '' ? undefined : Number(poison),
   };
 }
 
@@ -264,6 +266,12 @@ export function parseRefill(value: RedisValue): RefillReply {
   if (is === 'close') return { is, slot: Number(slot) };
   if (is === 'reset') return { is };
   return parseReplay(value);
+}
+
+/** @returns the entry that turned out to be poison when this session ended, if one did */
+export function parseDisconnect(value: RedisValue): { gen: number; seq: number } | undefined {
+  const [gen, seq] = strings(value);
+  return seq === '' ? undefined : { gen: Number(gen), seq: Number(seq) };
 }
 
 export function parseSync(value: RedisValue): SyncReply {

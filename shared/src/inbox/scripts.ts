@@ -1,6 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { RedisStore } from '../runtime/redis.ts';
 
+/** An entry that was alone unacked at the end of so many connections of a device, each so long, over so long: poison (decision 16). */
+export type PoisonRule = { connections: number; connectionMs: number; spanMs: number };
+export const POISON_RULE: PoisonRule = { connections: 5, connectionMs: 10_000, spanMs: 10 * 60_000 };
+
 /** What the scripts of an inbox are bounded by. Baked into their text: a constant costs nothing to pass. */
 export type InboxLimits = {
   retentionSeconds: number;
@@ -9,6 +13,7 @@ export type InboxLimits = {
   windowEntries: number;
   deviceRetentionSeconds: number;
   maxDevices: number;
+  poison: PoisonRule;
 };
 
 /** A page is one record of `outgoing_messages`, so it stays well below the record's bound. */
@@ -34,7 +39,15 @@ const USER_SCRIPTS = [
   'active-devices',
 ] as const;
 const REBUILD_SCRIPTS = ['rebuild-begin', 'rebuild-swap'] as const;
-const GLOBAL_SCRIPTS = ['due-add', 'due-claim', 'due-settle', 'slot-renew', 'claim-id'] as const;
+const GLOBAL_SCRIPTS = [
+  'due-add',
+  'due-claim',
+  'due-settle',
+  'due-whole',
+  'slot-renew',
+  'claim-id',
+  'unclaim-id',
+] as const;
 
 const lua = (name: string): string => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
 
@@ -44,6 +57,7 @@ export function defineInboxScripts(store: RedisStore, limits: InboxLimits): void
     `local RETENTION_MS, MAX_ENTRIES, MAX_BYTES = ${limits.retentionSeconds * 1000}, ${limits.maxEntries}, ${limits.maxBytes}`,
     `local WINDOW, PAGE_ENTRIES, PAGE_BYTES = ${limits.windowEntries}, ${PAGE_ENTRIES}, ${PAGE_BYTES}`,
     `local DEVICE_RETENTION_MS, MAX_DEVICES, SESSION_MS = ${limits.deviceRetentionSeconds * 1000}, ${limits.maxDevices}, ${SESSION_MS}`,
+    `local POISON_CONNECTIONS, POISON_CONNECTION_MS, POISON_SPAN_MS = ${limits.poison.connections}, ${limits.poison.connectionMs}, ${limits.poison.spanMs}`,
   ].join('\n');
   const prelude = `${constants}\n${lua('prelude')}`;
   for (const name of USER_SCRIPTS) store.define(`inbox:${name}`, 4, `${prelude}\n${lua(name)}`);

@@ -8,7 +8,7 @@ import type { KafkaEvents } from './events.ts';
 import { type LogRecord, logRecord } from './log-record.ts';
 
 const FIRST_RETRY_MS = 200;
-const MOST_RETRY_MS = 5000;
+const MOST_RETRY_MS = 2000;
 const GOOD_SESSION_MS = 60_000;
 const CHECK_EACH_MS = 5000;
 const CHECKS_UNTIL_STUCK = 3;
@@ -48,7 +48,7 @@ export class SlotReader {
   readonly positioned: Promise<void>;
   #options: SlotReaderOptions;
   #admin: AdminHolder;
-  #groupId: string;
+  #groupId: string | undefined;
   #next: number | undefined;
   #session: ConsumerSession | undefined;
   #joined = false;
@@ -62,8 +62,6 @@ export class SlotReader {
   constructor(options: SlotReaderOptions) {
     this.#options = options;
     this.#admin = new AdminHolder(options.kafka);
-    // A group of its own, so that no other gateway can be given this slot, nor this gateway another.
-    this.#groupId = `slot.${options.topic}.${options.partition}.${randomUUID()}`;
     this.positioned = new Promise((resolve) => {
       this.#setPositioned = resolve;
     });
@@ -83,10 +81,12 @@ export class SlotReader {
     await this.#session?.close();
     await this.#loop;
     // Kafka forgets an empty group by itself; until then it would be listed.
-    await settledWithin(
-      this.#admin.use((admin) => admin.deleteGroups([this.#groupId])),
-      DELETE_GROUP_TIMEOUT_MS,
-    );
+    const last = this.#groupId;
+    if (last !== undefined)
+      await settledWithin(
+        this.#admin.use((admin) => admin.deleteGroups([last])),
+        DELETE_GROUP_TIMEOUT_MS,
+      );
     await this.#admin.close();
   }
 
@@ -113,9 +113,13 @@ export class SlotReader {
 
   async #runSession(): Promise<string> {
     const { kafka, topic, partition, logger } = this.#options;
+    // A group of its own, so that no other gateway can be given this slot, nor this gateway another; and a new one each
+    // time, for a member that died with the connection would be waited for until its session times out.
+    const groupId = `slot.${topic}.${partition}.${randomUUID()}`;
+    this.#groupId = groupId;
     const session = new ConsumerSession({
       kafka,
-      groupId: this.#groupId,
+      groupId,
       topic,
       fromBeginning: false,
       assigners: [onlySlot(topic, partition)],
@@ -210,7 +214,7 @@ export class SlotReader {
 }
 
 /** An assigner for a group of one: it gives the member that one partition. */
-function onlySlot(topic: string, partition: number): PartitionAssigner {
+export function onlySlot(topic: string, partition: number): PartitionAssigner {
   const name = 'restante-slot';
   return () => ({
     name,

@@ -12,6 +12,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** A Redis that answers nothing for this long is treated as gone: the connection is closed, what waits on it fails and is retried. */
 const SOCKET_TIMEOUT_MS = 10_000;
 const RECONNECT_MAX_MS = 1_000;
+const REPLICA_TIMEOUT_MS = 1_000;
+const MAX_TAGS_TRIED = 100_000;
 
 /**
  * A connection to Redis, or to a cluster of it, that runs scripts in pipelines.
@@ -22,6 +24,7 @@ const RECONNECT_MAX_MS = 1_000;
 export class RedisStore {
   readonly client: Redis | Cluster;
   readonly #identities = new WeakMap<Redis, string>();
+  readonly #hasReplica = new WeakSet<Redis>();
 
   constructor(options: { url: string; cluster: boolean; logger: Logger }) {
     const { hostname, port, password, username, protocol } = new URL(options.url);
@@ -105,6 +108,42 @@ export class RedisStore {
     return reply!;
   }
 
+  /**
+   * A tag for each node that takes writes: a key with {tag} in it lies there. What is kept per node, such as the mark that it has lost
+   * nothing, is kept under these.
+   */
+  nodeTags(): string[] {
+    if (this.client instanceof Redis) return ['0'];
+    const tags = new Map<string, string>();
+    const nodes = this.#nodes().length;
+    for (let i = 0; tags.size < nodes && i < MAX_TAGS_TRIED; i++) {
+      const address = this.client.slots[calculateSlot(`{${i}}`)]?.[0];
+      if (address !== undefined && !tags.has(address)) tags.set(address, String(i));
+    }
+    return [...tags.values()];
+  }
+
+  /**
+   * Resolves once a replica has what was written so far, where there is one (WAIT 1): a failover then loses none of it.
+   * @throws UnavailableError where the replica has not answered in time
+   */
+  async replicated(): Promise<void> {
+    await Promise.all(
+      this.#nodes().map(async (node) => {
+        if (!this.#hasReplica.has(node)) return;
+        const acked = await node.wait(1, REPLICA_TIMEOUT_MS).catch((error: unknown) => {
+          throw new UnavailableError(`Redis WAIT: ${messageOf(error)}`, { cause: error });
+        });
+        if (acked >= 1) return;
+        // It may have left: then nobody is waited for.
+        this.#identities.delete(node);
+        this.#hasReplica.delete(node);
+        await this.#identify([node]);
+        if (this.#hasReplica.has(node)) throw new UnavailableError('Redis: no replica has confirmed the writes');
+      }),
+    );
+  }
+
   async close(): Promise<void> {
     this.client.disconnect();
   }
@@ -154,6 +193,8 @@ export class RedisStore {
         });
         const field = (name: string) => new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1]?.slice(0, 12) ?? 'unknown';
         this.#identities.set(node, `${field('run_id')}.${field('master_replid')}`);
+        if (field('connected_slaves') !== '0') this.#hasReplica.add(node);
+        else this.#hasReplica.delete(node);
         node.once('close', () => this.#identities.delete(node));
       }),
     );

@@ -117,6 +117,11 @@ export const SETTINGS = {
   WINDOW_ENTRIES: setting(integer(1, 10000), '256', 'unacknowledged entries on one connection'),
   WINDOW_BYTES: setting(integer(65536, 2 ** 28), '1048576', 'unacknowledged bytes on one connection'),
   DEDUPE_SECONDS: setting(integer(60, 365 * DAY), `${7 * DAY}`, 'how long a (sender, id) is remembered'),
+  DEDUPE_REREAD_SECONDS: setting(
+    integer(1, 365 * DAY),
+    '3600',
+    'how much of the log is read again to remember (sender, id), once Redis has lost them',
+  ),
   DEVICE_RETENTION_SECONDS: setting(
     integer(1, 3650 * DAY),
     `${30 * DAY}`,

@@ -2,16 +2,17 @@
 -- ARGV[2] generation for a new inbox   ARGV[3] device   ARGV[4] connection   ARGV[5] slot   ARGV[6] lease
 -- ARGV[7] 1: the device's row is durable, make the device   ARGV[8] most connections of a user
 -- Reply: 'new' (nothing was done: make the row, call again), 'too-many', or
---   'partial' (registered; the inbox must be rebuilt first) | 'ok', then gen, acked, tail, replaced connection and slot, device that yielded ('' where none)
+--   'partial' (registered; the inbox must be rebuilt first) | 'ok', then gen, acked, tail, replaced connection and slot, device that yielded, seq that its
+--   last connections all left alone unacked ('' where none)
 local m = open(ARGV[2])
 local device, conn = ARGV[3], ARGV[4]
 local d = m.devices[device]
 if ARGV[7] ~= '1' and (m.partial or not d) then return { 'new' } end
-local others, replaced, replacedSlot, yielded = 0, '', '', ''
+local others, replaced, replacedSlot, yielded, poison = 0, '', '', '', ''
 for _, c in ipairs(sessions()) do
   if c[2].device == device then
     replaced, replacedSlot = c[1], c[2].slot
-    if d then d.high = math.max(d.high, c[2].sent or 0) end
+    poison = endSession(m, c[2]) or poison
   else
     others = others + 1
   end
@@ -39,6 +40,6 @@ if d then
     call('HSET', META, 'partial', '1')
   end
 end
-saveSession(conn, { slot = ARGV[5], lease = ARGV[6], device = device, mode = 'd', at = NOW })
+saveSession(conn, { slot = ARGV[5], lease = ARGV[6], device = device, mode = 'd', at = NOW, since = NOW })
 call('PEXPIRE', SESSIONS, SESSION_MS)
-return { m.partial and 'partial' or 'ok', m.gen, d and int(d.cursor) or '0', int(m.tail), replaced, replacedSlot, yielded }
+return { m.partial and 'partial' or 'ok', m.gen, d and int(d.cursor) or '0', int(m.tail), replaced, replacedSlot, yielded, poison }

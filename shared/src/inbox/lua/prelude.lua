@@ -1,9 +1,9 @@
 -- Put before every script that works on one user's inbox. The caller bakes in the constants RETENTION_MS, MAX_ENTRIES,
--- MAX_BYTES, WINDOW, PAGE_ENTRIES, PAGE_BYTES, DEVICE_RETENTION_MS, MAX_DEVICES, SESSION_MS (inbox-redis.ts).
+-- MAX_BYTES, WINDOW, PAGE_ENTRIES, PAGE_BYTES, DEVICE_RETENTION_MS, MAX_DEVICES, SESSION_MS, POISON_* (scripts.ts).
 --
 -- KEYS[1] inbox:{user}            list of elements, oldest first; the element at index i has seq base + 1 + i
 -- KEYS[2] inbox:{user}:meta       hash: gen, store, base, tail, bytes, partial, devices, over, overconv, aged, tries, p<partition>
--- KEYS[3] sessions:{user}         hash: connection -> slot,lease,device,mode,sent,at
+-- KEYS[3] sessions:{user}         hash: connection -> slot,lease,device,mode,sent,at,since
 -- KEYS[4] inbox:{user}:acked      hash: device#conversation -> position acked, until DynamoDB has it
 -- ARGV[1] identity of the store that the caller is connected to (run id and replication id)
 --
@@ -52,13 +52,29 @@ local function saveDevices(m)
 end
 
 local function session(text)
-  local slot, lease, device, mode, sent, at = string.match(text, '^(%d+),([^,]*),([^,]+),(%a),(%d*),(%d+)$')
-  return { slot = slot, lease = lease, device = device, mode = mode, sent = tonumber(sent), at = tonumber(at) }
+  local slot, lease, device, mode, sent, at, since = string.match(text, '^(%d+),([^,]*),([^,]+),(%a),(%d*),(%d+),(%d+)$')
+  return { slot = slot, lease = lease, device = device, mode = mode, sent = tonumber(sent), at = tonumber(at), since = tonumber(since) }
 end
 
 local function saveSession(conn, s)
   local sent = s.sent and int(s.sent) or ''
-  call('HSET', SESSIONS, conn, s.slot .. ',' .. s.lease .. ',' .. s.device .. ',' .. s.mode .. ',' .. sent .. ',' .. int(s.at))
+  call('HSET', SESSIONS, conn, s.slot .. ',' .. s.lease .. ',' .. s.device .. ',' .. s.mode .. ',' .. sent .. ',' .. int(s.at) .. ',' .. int(s.since))
+end
+
+-- A session of a device ends: what it was sent may come again, and an entry that was alone unacked at its end is counted against.
+-- Returns the seq of that entry once it is poison, else nil (decision 16). The caller saves the devices.
+local function endSession(m, s)
+  local d = m.devices[s.device]
+  if not d then return nil end
+  d.high = math.max(d.high, s.sent or 0)
+  if s.sent ~= d.cursor + 1 or NOW - s.since < POISON_CONNECTION_MS then return nil end
+  local field = 'poison:' .. s.device
+  local seq, count, first = string.match(call('HGET', META, field) or '', '^(%d+),(%d+),(%d+)$')
+  if tonumber(seq) ~= s.sent then seq, count, first = int(s.sent), '0', int(s.since) end
+  count = tonumber(count) + 1
+  call('HSET', META, field, seq .. ',' .. int(count) .. ',' .. first)
+  if count < POISON_CONNECTIONS or NOW - tonumber(first) < POISON_SPAN_MS then return nil end
+  return seq
 end
 
 -- All sessions, as a list of {conn, session}. Those that no gateway has asserted for SESSION_MS are a dead gateway's: removed.
