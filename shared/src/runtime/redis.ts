@@ -15,6 +15,11 @@ const RECONNECT_MAX_MS = 1_000;
 const REPLICA_TIMEOUT_MS = 1_000;
 const MAX_TAGS_TRIED = 100_000;
 
+function partsOf(url: string) {
+  const { hostname, port, protocol, username, password } = new URL(url);
+  return { hostname, port, protocol, username: decodeURIComponent(username), password: decodeURIComponent(password) };
+}
+
 /**
  * A connection to Redis, or to a cluster of it, that runs scripts in pipelines.
  *
@@ -26,8 +31,17 @@ export class RedisStore {
   readonly #identities = new WeakMap<Redis, string>();
   readonly #hasReplica = new WeakSet<Redis>();
 
-  constructor(options: { url: string; cluster: boolean; logger: Logger }) {
-    const { hostname, port, password, username, protocol } = new URL(options.url);
+  /** @param options `username` and `password` are for a URL that has none: a password belongs in no address */
+  constructor(options: {
+    url: string;
+    cluster: boolean;
+    username?: string | undefined;
+    password?: string | undefined;
+    logger: Logger;
+  }) {
+    const { hostname, port, protocol, ...inUrl } = partsOf(options.url);
+    const username = inUrl.username || options.username;
+    const password = inUrl.password || options.password;
     const common = {
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
@@ -35,8 +49,8 @@ export class RedisStore {
       connectTimeout: CONNECT_TIMEOUT_MS,
       socketTimeout: SOCKET_TIMEOUT_MS,
       retryStrategy: (attempt: number) => Math.min(20 * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS),
-      ...(username ? { username: decodeURIComponent(username) } : {}),
-      ...(password ? { password: decodeURIComponent(password) } : {}),
+      ...(username ? { username } : {}),
+      ...(password ? { password } : {}),
       ...(protocol === 'rediss:' ? { tls: {} } : {}),
     };
     const host = hostname.replace(/^\[|\]$/g, '');
@@ -45,6 +59,8 @@ export class RedisStore {
           enableOfflineQueue: false,
           clusterRetryStrategy: common.retryStrategy,
           redisOptions: common,
+          // Nodes are called by name, not by the address that it stands for: their certificates know names only.
+          ...(protocol === 'rediss:' ? { dnsLookup: (name, callback) => callback(null, name) } : {}),
           slotsRefreshTimeout: 3_000,
         })
       : new Redis({ ...common, host, port: Number(port || 6379) });
