@@ -52,28 +52,26 @@ export type OwnClient = { kafka: Kafka; destroy: () => void };
  * and consumer here has one: kafkajs keeps a group's committed offsets in the client and shares them between its
  * consumers, so that one that is slow to die could spoil its successor's.
  */
-export function ownClient(kafka: Kafka): OwnClient {
+export function ownClient(kafka: Kafka, changes: Pick<KafkaConfig, 'retry'> = {}): OwnClient {
   const config = configs.get(kafka);
   if (config === undefined) throw new TypeError('this Kafka client was not made by createKafka');
   const sockets = new ClientSockets();
-  return { kafka: new Kafka({ ...config, socketFactory: sockets.create }), destroy: () => sockets.destroy() };
+  return {
+    kafka: new Kafka({ ...config, ...changes, socketFactory: sockets.create }),
+    destroy: () => sockets.destroy(),
+  };
 }
 
 /** kafkajs builds a log entry before it asks the logger, so what nobody will read is turned off at its source. */
 function kafkajsLevel(logger: Logger): logLevel {
   if (logger.isLevelEnabled('trace')) return logLevel.DEBUG;
-  if (logger.isLevelEnabled('debug')) return logLevel.INFO;
-  return logger.isLevelEnabled('warn') ? logLevel.WARN : logLevel.ERROR;
+  return logger.isLevelEnabled('debug') ? logLevel.WARN : logLevel.NOTHING;
 }
 
-/** One step below kafkajs's own levels: nearly all that it calls an error is retried, and our loops report what matters. */
+/** For debugging only: kafkajs calls an error what it retries, tens of lines a second while Kafka is away. Our loops report what matters. */
 function logTo(logger: Logger, { namespace, level, log }: LogEntry): void {
   const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = log;
-  // A switch to this partitioner was made years ago; the partition is always given anyway.
-  if (message.includes('switched default partitioner')) return;
   const entry = { ...fields, kafkajs: namespace };
-  if (level === logLevel.ERROR) logger.warn(entry, `kafkajs: ${message}`);
-  else if (level === logLevel.WARN) logger.info(entry, `kafkajs: ${message}`);
-  else if (level === logLevel.INFO) logger.debug(entry, `kafkajs: ${message}`);
+  if (level === logLevel.ERROR || level === logLevel.WARN) logger.debug(entry, `kafkajs: ${message}`);
   else logger.trace(entry, `kafkajs: ${message}`);
 }

@@ -5,7 +5,7 @@ import { settledWithin } from './delays.ts';
 import { kafkaErrorType } from './errors.ts';
 
 /** A member that is silent for so long is taken for dead, and its partitions go to others. */
-const SESSION_TIMEOUT_MS = 10_000;
+const SESSION_TIMEOUT_MS = 8000;
 const REBALANCE_TIMEOUT_MS = 20_000;
 const HEARTBEAT_EACH_MS = 1000;
 /** The longest that the broker holds a fetch with nothing to send: how late a rebalance or a resume may be noticed. */
@@ -14,7 +14,12 @@ const MAX_FETCH_BYTES = 4 * 1024 * 1024;
 const MAX_FETCH_PARTITION_BYTES = 1024 * 1024;
 /** Batches of one fetch that kafkajs hands over side by side; each is handed on within milliseconds. */
 const HANDED_OVER_AT_ONCE = 16;
-const CONNECT_TIMEOUT_MS = 30_000;
+/**
+ * More patient than elsewhere: a member that sits out a restart of Kafka goes on where it was. A crashed one has not left
+ * the group, and its successor can't join before the session timeout has passed.
+ */
+const RETRY = { ...KAFKAJS_RETRY, retries: 25 };
+const CONNECT_TIMEOUT_MS = 40_000;
 const CLOSE_TIMEOUT_MS = 5000;
 
 export type SessionOptions = {
@@ -49,7 +54,7 @@ export class ConsumerSession {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const { kafka, destroy } = ownClient(options.kafka);
+    const { kafka, destroy } = ownClient(options.kafka, { retry: RETRY });
     this.#destroy = destroy;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -65,7 +70,7 @@ export class ConsumerSession {
       maxBytesPerPartition: MAX_FETCH_PARTITION_BYTES,
       // No transactions here: what is below the high watermark may be read.
       readUncommitted: true,
-      retry: { ...KAFKAJS_RETRY, retries: 8, restartOnFailure: async () => false },
+      retry: { ...RETRY, restartOnFailure: async () => false },
       ...(options.assigners === undefined ? {} : { partitionAssigners: options.assigners }),
     });
   }
@@ -92,8 +97,8 @@ export class ConsumerSession {
     const connecting = connect();
     if (!(await settledWithin(connecting, CONNECT_TIMEOUT_MS)))
       throw new Error(`kafkajs did not connect within ${CONNECT_TIMEOUT_MS} ms`);
-    await connecting;
     if (this.#closing) return;
+    await connecting;
     void this.#consumer
       .run({
         autoCommit: false,

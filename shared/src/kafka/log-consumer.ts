@@ -10,7 +10,7 @@ import { findStart } from './start-offsets.ts';
 import { logEnds } from './topics.ts';
 
 const FIRST_RETRY_MS = 200;
-const MOST_RETRY_MS = 5000;
+const MOST_RETRY_MS = 2000;
 /** A session that lived so long was a good one: the next failure is a first one again. */
 const GOOD_SESSION_MS = 60_000;
 const WATCHDOG_EACH_MS = 5000;
