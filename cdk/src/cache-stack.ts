@@ -1,3 +1,4 @@
+import { REDIS_ACCESS } from '@restante/shared/runtime/redis-access';
 import { RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elasticache from 'aws-cdk-lib/aws-elasticache';
@@ -8,11 +9,6 @@ import { acknowledge } from './acknowledge.ts';
 import { REDIS_PORT } from './network-stack.ts';
 import { SERVICES, type ServiceName, type StageProps } from './stages.ts';
 
-/**
- * Scripts, data and the identity of the store (INFO); nothing that empties, reconfigures or lists it. All keys: an inbox is
- * written by each of the three services.
- */
-const ACCESS = 'on ~* &* +@all -@admin -@dangerous +info +cluster|slots +cluster|shards +cluster|nodes';
 const ENGINE = { engine: 'valkey', engineVersion: '8.1', family: 'valkey8' };
 
 type Props = StackProps & { stage: StageProps; vpc: ec2.IVpc; securityGroup: ec2.ISecurityGroup; key: kms.IKey };
@@ -55,7 +51,7 @@ export class CacheStack extends Stack {
   }
 
   private makeUserGroup(props: Props): elasticache.CfnUserGroup {
-    const users = SERVICES.map((service) => this.makeUser(service, ACCESS, this.passwords[service], props));
+    const users = SERVICES.map((service) => this.makeUser(service, REDIS_ACCESS, this.passwords[service], props));
     // Who sends no name is `default`, who may do nothing.
     users.push(this.makeUser('default', 'off ~* -@all', this.makePassword('default', props), props));
     const group = new elasticache.CfnUserGroup(this, 'Users', {

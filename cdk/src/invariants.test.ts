@@ -166,7 +166,7 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
           .filter((arn) => arn.includes('*') && arn !== '*'),
       );
       const allowed = [
-        /:group\/.*\/gateway-\*$/,
+        /:group\/.*\/(slot\.outgoing_messages\.|range\.incoming_messages)\*$/,
         /:endpoint\/(APNS|GCM)\/restante-\w+\/\*$/,
         /:log-group:sns\/.*\/\*$/,
         /:task\/restante-\w+\/\*$/,

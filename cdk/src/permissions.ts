@@ -17,6 +17,8 @@ export type KafkaAccess = {
   reads: readonly string[];
   describesTopics: readonly string[];
   groups: readonly string[];
+  /** Groups of one reader each, which it deletes when it is done: known by their prefix. */
+  ownGroups: readonly string[];
   describesGroups: readonly string[];
 };
 
@@ -31,8 +33,6 @@ export type Permissions = {
  * reviewer reads. `incoming_messages` stands for the epoch that is written and the one before, which is being drained.
  */
 const { incoming, userEvents, outgoing, deadLetters } = TOPICS;
-/** Each gateway reads its slot with a group of its own. */
-export const GATEWAY_GROUPS = 'gateway-*';
 export const PERMISSIONS: Record<ServiceName, Permissions> = {
   gateway: {
     tables: {
@@ -47,7 +47,8 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       writes: [incoming, userEvents],
       reads: [outgoing],
       describesTopics: [],
-      groups: [GATEWAY_GROUPS],
+      groups: [],
+      ownGroups: [`slot.${outgoing}.*`],
       describesGroups: [],
     },
     push: false,
@@ -65,6 +66,8 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       reads: [incoming],
       describesTopics: [],
       groups: ['messaging'],
+      // What it has claimed is read again when Redis has lost it (DESIGN.md, decision 5).
+      ownGroups: [`range.${incoming}*`],
       describesGroups: [],
     },
     push: false,
@@ -85,6 +88,7 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       // A rebuild waits until messaging has committed what the log held when it began (DESIGN.md, decision 11).
       describesTopics: [incoming],
       groups: ['notification'],
+      ownGroups: [],
       describesGroups: ['messaging'],
     },
     push: true,

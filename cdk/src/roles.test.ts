@@ -115,8 +115,11 @@ describe('topics by name', () => {
 
 describe('groups by name', () => {
   const expected: Record<Role, Record<string, string[]>> = {
-    gateway: { 'gateway-*': ['AlterGroup', 'DescribeGroup'] },
-    messaging: { messaging: ['AlterGroup', 'DescribeGroup'] },
+    gateway: { 'slot.outgoing_messages.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'] },
+    messaging: {
+      messaging: ['AlterGroup', 'DescribeGroup'],
+      'range.incoming_messages*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
+    },
     notification: { notification: ['AlterGroup', 'DescribeGroup'], messaging: ['DescribeGroup'] },
     topics: {},
   };

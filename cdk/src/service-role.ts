@@ -6,7 +6,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
 import type { BrokerStack } from './broker-stack.ts';
-import { GATEWAY_GROUPS, type KafkaAccess, PERMISSIONS, TABLE_ACTIONS } from './permissions.ts';
+import { type KafkaAccess, PERMISSIONS, TABLE_ACTIONS } from './permissions.ts';
 import type { PushApplication } from './push-stack.ts';
 import type { ServiceName } from './stages.ts';
 
@@ -58,6 +58,7 @@ function kafkaStatements(broker: BrokerStack, access: KafkaAccess): iam.PolicySt
     ...statement(['DescribeTopic', 'ReadData'], topics(access.reads)),
     ...statement(['DescribeTopic'], topics(access.describesTopics)),
     ...statement(['AlterGroup', 'DescribeGroup'], groups(access.groups)),
+    ...statement(['AlterGroup', 'DeleteGroup', 'DescribeGroup'], groups(access.ownGroups)),
     ...statement(['DescribeGroup'], groups(access.describesGroups)),
   ];
 }
@@ -74,10 +75,10 @@ function pushStatements(applications: readonly PushApplication[]): iam.PolicySta
 }
 
 function acknowledgeNames(role: iam.Role, service: ServiceName, { broker, push }: RoleResources): void {
-  if (service === 'gateway') {
+  for (const group of PERMISSIONS[service].kafka.ownGroups) {
     acknowledge(role, {
-      [broker.groupFinding(GATEWAY_GROUPS)]:
-        'A gateway reads its slot with a group named after the slot: the prefix is the name of all of them.',
+      [broker.groupFinding(group)]:
+        'A reader of one partition has a group of its own with a random name: the prefix says whose it is.',
     });
   }
   if (!PERMISSIONS[service].push) return;

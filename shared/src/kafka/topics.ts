@@ -1,6 +1,8 @@
-import type { Admin, Kafka } from 'kafkajs';
+import type { Admin, ITopicMetadata, Kafka } from 'kafkajs';
 import { MAX_RECORD_BYTES, TOPICS } from '../contract/events.ts';
 import type { SettingsOf } from '../runtime/settings.ts';
+import { sleep } from '../runtime/sleep.ts';
+import { sleep } from './delays.ts';
 import { kafkaErrorType } from './errors.ts';
 
 export type TopicSpec = {
@@ -10,10 +12,16 @@ export type TopicSpec = {
   config: Record<string, string>;
 };
 
+const LEADERS_WITHIN_MS = 30_000;
+const LEADERS_POLL_MS = 100;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** How long the log of commands is kept: as long as a sender's retry is recognised, and an outage may last. */
 const INCOMING_RETENTION_MS = 7 * DAY_MS;
+
+/** How long it may take until every broker knows a new topic. */
+const SPREAD_MS = 10_000;
+const SPREAD_POLL_MS = 50;
 
 /** The name of an epoch's topic (DESIGN.md, decision 1). */
 export function incomingTopic(epoch: number): string {
@@ -74,18 +82,31 @@ export async function ensureTopics(kafka: Kafka, specs: readonly TopicSpec[]): P
   await withAdmin(kafka, async (admin) => {
     const present = new Set(await admin.listTopics());
     for (const spec of specs) if (!present.has(spec.topic)) await createTopic(admin, spec);
-    const { topics } = await admin.fetchTopicMetadata({ topics: specs.map((spec) => spec.topic) });
-    const found = new Map(topics.map((topic) => [topic.name, topic.partitions.length]));
+    const found = await partitionCounts(admin, specs);
     const wrong = specs.filter((spec) => found.get(spec.topic) !== spec.partitions);
     if (wrong.length > 0)
       throw new TopicMismatchError(wrong.map((spec) => describeMismatch(spec, found.get(spec.topic))).join('; '));
   });
 }
 
+/** A topic that was just made may be unknown to the broker that is asked, for a moment; kafkajs's own wait takes that for a failure. */
+async function leadersOf(admin: Admin, topics: string[]): Promise<ITopicMetadata[]> {
+  const deadline = performance.now() + LEADERS_WITHIN_MS;
+  for (;;) {
+    try {
+      return (await admin.fetchTopicMetadata({ topics })).topics;
+    } catch (error) {
+      const passing = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'].includes(kafkaErrorType(error));
+      if (!passing || performance.now() > deadline) throw error;
+      await sleep(LEADERS_POLL_MS);
+    }
+  }
+}
+
 async function createTopic(admin: Admin, spec: TopicSpec): Promise<void> {
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       timeout: 10_000,
       topics: [
         {
@@ -102,6 +123,25 @@ async function createTopic(admin: Admin, spec: TopicSpec): Promise<void> {
     const onlyExists = errors.every((one) => kafkaErrorType(one) === 'TOPIC_ALREADY_EXISTS');
     if (!onlyExists)
       throw new Error(`can't make topic ${spec.topic}: ${errors.map(String).join('; ')}`, { cause: error });
+  }
+}
+
+/**
+ * Partitions by topic, once each partition has a leader. Brokers hear of a new topic one after the other: until then one that is
+ * asked does not know it, or nobody leads it, which kafkajs's own waiting takes for a failure.
+ */
+async function partitionCounts(admin: Admin, specs: readonly TopicSpec[]): Promise<Map<string, number>> {
+  const end = Date.now() + SPREAD_MS;
+  for (;;) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: specs.map((spec) => spec.topic) });
+      if (topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0)) || Date.now() > end)
+        return new Map(topics.map((topic) => [topic.name, topic.partitions.length]));
+    } catch (error) {
+      const spreading = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'].includes(String(kafkaErrorType(error)));
+      if (!spreading || Date.now() > end) throw error;
+    }
+    await sleep(SPREAD_POLL_MS);
   }
 }
 
