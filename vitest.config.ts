@@ -36,9 +36,11 @@ export default defineConfig({
       {
         resolve,
         ssr,
+        environments,
         test: {
           name: 'e2e',
           include: ['e2e/**/*.e2e.test.ts'],
+          globalSetup: ['e2e/support/build-setup.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,

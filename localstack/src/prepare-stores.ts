@@ -1,9 +1,13 @@
 import { createKafka } from '@restante/shared/kafka/client';
-import { ensureTopics, topicSpecs } from '@restante/shared/kafka/topics';
+import { ensureTopics, TopicMismatchError, topicSpecs } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { createLogger } from '@restante/shared/runtime/logger';
 import { readSettings } from '@restante/shared/runtime/settings';
-import { ensureTables } from '@restante/shared/runtime/tables';
+import { sleep } from '@restante/shared/runtime/sleep';
+import { ensureTables, TableMismatchError } from '@restante/shared/runtime/tables';
+
+const TRIES = 5;
+const RETRY_MS = 500;
 
 /** Makes the topics and the tables that are absent and checks the others, in the stores that `env` names. */
 export async function prepareStores(env: Record<string, string | undefined>): Promise<void> {
@@ -28,8 +32,21 @@ export async function prepareStores(env: Record<string, string | undefined>): Pr
   });
   const dynamo = createDynamo({ endpoint: settings.DYNAMODB_ENDPOINT, region: settings.AWS_REGION });
   try {
-    await Promise.all([ensureTopics(kafka, topicSpecs(settings)), ensureTables(dynamo)]);
+    await patiently(() => Promise.all([ensureTopics(kafka, topicSpecs(settings)), ensureTables(dynamo)]));
   } finally {
     dynamo.destroy();
+  }
+}
+
+/** A broker that has just started may not know a topic yet that it has just made. What doesn't match won't match later either. */
+async function patiently(work: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (attempt === TRIES || error instanceof TopicMismatchError || error instanceof TableMismatchError) throw error;
+      await sleep(RETRY_MS * attempt);
+    }
   }
 }
