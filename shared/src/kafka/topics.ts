@@ -1,8 +1,7 @@
-import type { Admin, ITopicMetadata, Kafka } from 'kafkajs';
+import type { Admin, Kafka } from 'kafkajs';
 import { MAX_RECORD_BYTES, TOPICS } from '../contract/events.ts';
 import type { SettingsOf } from '../runtime/settings.ts';
 import { sleep } from '../runtime/sleep.ts';
-import { sleep } from './delays.ts';
 import { kafkaErrorType } from './errors.ts';
 
 export type TopicSpec = {
@@ -12,8 +11,6 @@ export type TopicSpec = {
   config: Record<string, string>;
 };
 
-const LEADERS_WITHIN_MS = 30_000;
-const LEADERS_POLL_MS = 100;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** How long the log of commands is kept: as long as a sender's retry is recognised, and an outage may last. */
@@ -87,20 +84,6 @@ export async function ensureTopics(kafka: Kafka, specs: readonly TopicSpec[]): P
     if (wrong.length > 0)
       throw new TopicMismatchError(wrong.map((spec) => describeMismatch(spec, found.get(spec.topic))).join('; '));
   });
-}
-
-/** A topic that was just made may be unknown to the broker that is asked, for a moment; kafkajs's own wait takes that for a failure. */
-async function leadersOf(admin: Admin, topics: string[]): Promise<ITopicMetadata[]> {
-  const deadline = performance.now() + LEADERS_WITHIN_MS;
-  for (;;) {
-    try {
-      return (await admin.fetchTopicMetadata({ topics })).topics;
-    } catch (error) {
-      const passing = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'].includes(kafkaErrorType(error));
-      if (!passing || performance.now() > deadline) throw error;
-      await sleep(LEADERS_POLL_MS);
-    }
-  }
 }
 
 async function createTopic(admin: Admin, spec: TopicSpec): Promise<void> {
