@@ -25,9 +25,9 @@ ${COMMANDS.map((command) => `  ${command.name.padEnd(10)}${command.summary}`).jo
 \`npx restante <command> --help\` says more, with examples.
 
 A first conversation, after \`npm start\` in another terminal:
-  npx restante send --from alice --to bob "waiting for you"     bob is offline
-  npx restante inbox bob                                        it is kept
-  npx restante listen bob                                       he comes: it arrives
+  npx restante send alice bob "waiting for you"     bob is offline
+  npx restante inbox bob                            it is kept
+  npx restante listen bob                           he comes: it arrives
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage.`;
 

@@ -69,6 +69,34 @@ test('keeps the order where the rate limit makes one wait', async () => {
   expect(events.filter((event) => event.status === 'stored')).toHaveLength(3);
 });
 
+test('where a crowd is refused, all come in the end, each once', async () => {
+  const texts = Array.from({ length: 40 }, (_, i) => String(i));
+  let tokens = 8;
+  const taken: string[] = [];
+  const { events } = await sendAll(
+    texts,
+    (frame, nth, socket) => {
+      if (tokens-- > 0) {
+        taken.push(frame.body);
+        take(frame, nth, socket);
+        return;
+      }
+      tokens = 2;
+      tell(socket, {
+        t: 'rejected',
+        id: frame.id,
+        code: 'rate_limited',
+        message: 'slower',
+        retryable: true,
+        retryAfterMs: 1,
+      });
+    },
+    16,
+  );
+  expect(events.filter((event) => event.status === 'stored')).toHaveLength(40);
+  expect(new Set(taken).size).toBe(40);
+});
+
 test('after a lost connection the same ids are sent again, in order', async () => {
   const { events, arrived } = await sendAll(
     ['one', 'two', 'three'],

@@ -25,10 +25,10 @@ export type SendOptions = {
   onEvent: (event: SendEvent) => void;
 };
 
-const MAX_RETRIES = 100;
 const RECONNECT_MS = 500;
+const DEFAULT_RETRY_MS = 200;
 
-type Pending = { id: string; fields: SendFields; firstSentAt: number; accepted: boolean; retries: number };
+type Pending = { id: string; nth: number; fields: SendFields; firstSentAt: number; accepted: boolean };
 
 /**
  * Sends over a socket, in order; resends the same ids after a lost connection or `rate_limited`, so that each message
@@ -37,6 +37,12 @@ type Pending = { id: string; fields: SendFields; firstSentAt: number; accepted: 
 export class SocketSender {
   readonly #options: SendOptions;
   readonly #pending = new Map<string, Pending>();
+  /** Told to come later, in the order of sending. Until they are accepted nothing new is sent. */
+  #refused: Pending[] = [];
+  #paused = false;
+  #sent = 0;
+  /** Halved where the gateway refuses, one more for each accepted: a crowd of retries would only refuse itself again. */
+  #window: number;
   #socket: Socket | undefined;
   #wake: () => void = () => {};
   #lastAnswer = Date.now();
@@ -44,18 +50,19 @@ export class SocketSender {
 
   constructor(options: SendOptions) {
     this.#options = options;
+    this.#window = options.inFlight;
   }
 
   /** Resolves when the message is on its way and the next may follow. @throws FailedError */
   async send(fields: SendFields): Promise<void> {
-    await this.#until(() => this.#unaccepted() < this.#options.inFlight);
+    await this.#until(() => this.#refused.length === 0 && this.#mayWrite());
     if (this.#socket === undefined) await this.#connect();
     const message: Pending = {
+      nth: this.#sent++,
       id: newMessageId(),
       fields,
       firstSentAt: performance.now(),
       accepted: false,
-      retries: 0,
     };
     if (this.#pending.size === 0) this.#lastAnswer = Date.now();
     this.#pending.set(message.id, message);
@@ -68,10 +75,10 @@ export class SocketSender {
     this.#socket?.close();
   }
 
-  #unaccepted(): number {
-    let n = 0;
-    for (const message of this.#pending.values()) if (!message.accepted) n++;
-    return n;
+  #mayWrite(): boolean {
+    let unaccepted = 0;
+    for (const message of this.#pending.values()) if (!message.accepted) unaccepted++;
+    return !this.#paused && unaccepted - this.#refused.length < this.#window;
   }
 
   #write(message: Pending): void {
@@ -109,6 +116,7 @@ export class SocketSender {
     if (frame.t === 'accepted' || frame.t === 'stored' || frame.t === 'rejected') {
       const message = this.#pending.get(frame.id);
       if (message !== undefined) this.#answered(frame, message);
+      this.#sendRefused();
     }
     this.#wake();
   }
@@ -120,6 +128,7 @@ export class SocketSender {
     if (frame.t === 'accepted') {
       if (!message.accepted) this.#options.onEvent({ id, status: 'accepted', at: frame.at, ms });
       message.accepted = true;
+      this.#window = Math.min(this.#options.inFlight, this.#window + 1);
     } else if (frame.t === 'stored') {
       this.#pending.delete(id);
       if (!message.accepted) this.#options.onEvent({ id, status: 'accepted', at: frame.at, ms });
@@ -131,13 +140,29 @@ export class SocketSender {
         conversation: frame.conversation,
         position: frame.position,
       });
-    } else if (frame.retryable && message.retries < MAX_RETRIES) {
-      message.retries++;
-      setTimeout(() => this.#write(message), frame.retryAfterMs ?? 200);
+    } else if (frame.retryable) {
+      this.#later(message, frame.retryAfterMs ?? DEFAULT_RETRY_MS);
     } else {
       this.#pending.delete(id);
       this.#options.onEvent({ id, status: 'rejected', code: frame.code, message: frame.message, ms });
     }
+  }
+
+  #later(message: Pending, afterMs: number): void {
+    const place = this.#refused.findIndex((other) => other.nth > message.nth);
+    this.#refused.splice(place < 0 ? this.#refused.length : place, 0, message);
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#window = Math.max(1, this.#window >> 1);
+    setTimeout(() => {
+      this.#paused = false;
+      this.#sendRefused();
+      this.#wake();
+    }, afterMs);
+  }
+
+  #sendRefused(): void {
+    while (this.#refused.length > 0 && this.#mayWrite()) this.#write(this.#refused.shift() as Pending);
   }
 
   /** Everything without a final answer is sent again on the next connection: same ids, same order. */
@@ -157,6 +182,7 @@ export class SocketSender {
   async #reconnect(said: string): Promise<void> {
     try {
       await this.#connect();
+      this.#refused = [];
       for (const message of this.#pending.values()) this.#write(message);
     } catch (error) {
       if (error instanceof RefusedError && error.transient) setTimeout(() => void this.#reconnect(said), RECONNECT_MS);

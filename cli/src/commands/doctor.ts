@@ -57,6 +57,7 @@ async function checkAllEngines(target: Target, env: Record<string, string | unde
     dynamodb: url('dynamodb', 'DYNAMODB_ENDPOINT'),
   };
   if (Object.values(urls).every((value) => value === undefined)) return [];
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   // Their clients take half a second to load: not for the other commands.
   const { checkEngines } = await import('../doctor/check-engines.ts');
   return checkEngines(urls);
@@ -65,5 +66,5 @@ async function checkAllEngines(target: Target, env: Record<string, string | unde
 function line(check: Check): string {
   const mark = { ok: pc.green('ok  '), warn: pc.yellow('warn'), fail: pc.red('FAIL') }[check.state];
   const remedy = check.remedy === undefined ? '' : `\n       ${pc.dim('→')} ${check.remedy}`;
-  return `${mark}  ${pc.bold(check.name.padEnd(18))} ${harmless(check.found)}${remedy}`;
+  return `${mark}  ${pc.bold(check.name.padEnd(23))} ${harmless(check.found)}${remedy}`;
 }

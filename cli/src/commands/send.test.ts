@@ -23,6 +23,8 @@ test.each([
   [['--from', 'alice', '--conversation', 'dm:b:a', 'hi'], 'sorted'],
   [['--from', 'alice', '--to', 'bob'], 'send what?'],
   [['--from', 'alice', '--to', 'bob', 'two', 'words'], 'quote a text that has spaces'],
+  [['alice', 'bob', 'hi', 'there'], 'quote a text that has spaces'],
+  [['alice', 'b ob', 'hi'], 'no user id'],
   [['--from', 'alice', '--to', 'bob', 'hi', '--count', '0'], '--count'],
   [['--form', 'alice'], "Unknown option '--form'"],
 ])('usage: %j names %s', async (args, message) => {

@@ -23,8 +23,9 @@ const LINES_SHOWN = 20;
 export const sendCommand: Command = {
   name: 'send',
   summary: 'send a message, or a thousand',
-  help: `Usage: restante send --from alice --to bob "text"
-       restante send --from alice --to bob -          (a message a line of standard input)
+  help: `Usage: restante send alice bob "text"
+       restante send --from alice --to bob "text"     (the same)
+       restante send alice bob -                      (a message a line of standard input)
 
 Waits until each message is accepted (durable in the log) and stored (in the history and
 in the recipients' inboxes). Whoever is offline gets it later: nobody has to listen.
@@ -47,9 +48,10 @@ ${TARGET_HELP}
 Exit codes: 0 all stored (with --http: accepted), 1 some were not, 2 usage.
 
 Examples:
-  npx restante send --from alice --to bob "are you there?"
-  npx restante send -f alice -t bob "hello" --count 1000 --in-flight 32
-  tail -f app.log | npx restante send -f alice -t bob - --http --gateway 2`,
+  npx restante send alice bob "are you there?"
+  npx restante send alice bob "hello" --count 1000
+  tail -f app.log | npx restante send alice bob - --http --gateway 2
+  npx restante send --from alice --conversation grp:tea "who is in?"`,
   async run(args, io) {
     const options = {
       ...TARGET_OPTIONS,
@@ -65,11 +67,10 @@ Examples:
       'not-urgent': { type: 'boolean' },
       timeout: { type: 'string' },
     } as const;
-    const { values, positionals } = parseCommandLine(args, options, 1);
-    const from = values.from;
+    const { values, positionals } = parseCommandLine(args, options, 3);
+    const { from, to, text } = namesOf(values, positionals);
     if (from === undefined) throw new UsageError('who sends? --from <user>');
-    const address = addressOf(values.to, values.conversation);
-    const text = positionals[0];
+    const address = addressOf(to, values.conversation);
     if (text === undefined) throw new UsageError('send what? give a text, or - for the lines of standard input');
     const device = values.device ?? 'cli';
     if (!DEVICE_PATTERN.test(device))
@@ -103,6 +104,18 @@ Examples:
     return report.exitCode(values.http === true);
   },
 };
+
+/** `alice bob "text"`, or the text alone beside the options. */
+function namesOf(
+  values: { from?: string; to?: string },
+  words: string[],
+): { from?: string | undefined; to?: string | undefined; text?: string | undefined } {
+  if (words.length === 3 && values.from === undefined && values.to === undefined)
+    return { from: words[0], to: words[1], text: words[2] };
+  if (words.length > 1)
+    throw new UsageError(`${words.length} words: write send <from> <to> "text", and quote a text that has spaces`);
+  return { ...values, text: words[0] };
+}
 
 function addressOf(to: string | undefined, conversation: string | undefined): Address {
   if ((to === undefined) === (conversation === undefined))

@@ -14,7 +14,7 @@ export const statusCommand: Command = {
   summary: 'what runs, whether it is ready, connections and lag',
   help: `Usage: restante status [--json] [--data-dir DIR]
 
-Reads run.json, looks whether each process lives, asks each gateway whether it is ready,
+Reads run.json, looks whether each process lives, asks each service whether it is ready,
 and takes connections and consumer lag from /metrics where a process has an admin port.
 
   --data-dir DIR   where run.json is   (env DATA_DIR; the nearest .restante otherwise)
@@ -38,7 +38,8 @@ async function inspect(state: ProcessState, run: RunFile): Promise<Row> {
   const adminUrl = gateway?.adminUrl ?? run.services.find((item) => item.name === state.name)?.adminUrl;
   const row: Row = { ...state, ...(url === undefined ? {} : { url }) };
   if (!state.alive) return row;
-  if (gateway !== undefined) Object.assign(row, await readiness(gateway.url));
+  const asked = gateway?.url ?? adminUrl;
+  if (asked !== undefined) Object.assign(row, await readiness(asked));
   if (adminUrl !== undefined) Object.assign(row, figures(parseMetrics((await get(`${adminUrl}/metrics`))?.text ?? '')));
   return row;
 }
@@ -53,7 +54,7 @@ async function readiness(url: string): Promise<{ ready: boolean; why?: string }>
 
 /** Connections and lag of a process, where it has such metrics. */
 export function figures(samples: readonly Sample[]): { connections?: number; lag?: number } {
-  const connections = sumOf(samples, 'restante_connections');
+  const connections = sumOf(samples, 'restante_gateway_connections');
   const lag = sumOf(samples, 'restante_consumer_lag');
   return { ...(connections === undefined ? {} : { connections }), ...(lag === undefined ? {} : { lag }) };
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { stripVTControlCharacters } from 'node:util';
 import { type Check, fail, ok, warn } from './check.ts';
 
 const TOOL_TIMEOUT_MS = 10_000;
@@ -39,7 +40,7 @@ export function judgeMaven(output: string | undefined): Check {
 function outputOf(command: string, args: string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
     execFile(command, args, { timeout: TOOL_TIMEOUT_MS }, (error, stdout, stderr) =>
-      resolve(error ? undefined : `${stdout}${stderr}`),
+      resolve(error ? undefined : stripVTControlCharacters(`${stdout}${stderr}`)),
     );
   });
 }
