@@ -1,6 +1,6 @@
 import type { Admin, Kafka } from 'kafkajs';
 import { type OwnClient, ownClient } from './client.ts';
-import { settledWithin } from './delays.ts';
+import { settledWithin } from './settled-within.ts';
 
 const USE_TIMEOUT_MS = 15_000;
 const DISCONNECT_TIMEOUT_MS = 2000;

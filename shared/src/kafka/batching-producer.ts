@@ -1,12 +1,13 @@
 import type { Kafka, Message } from 'kafkajs';
 import type { Logger } from 'pino';
 import { MAX_RECORD_BYTES } from '../contract/events.ts';
-import { backoffMs, settledWithin, sleep } from './delays.ts';
-import { KafkaRecordError, KafkaUnavailableError } from './errors.ts';
+import { backoffMs, sleep } from '../runtime/sleep.ts';
+import { KafkaRecordError, KafkaUnavailableError, kafkaErrorType } from './errors.ts';
 import type { KafkaEvents } from './events.ts';
 import { partitionOfKey } from './murmur2.ts';
 import { type LaneContext, ProduceLane } from './produce-lane.ts';
 import { ProducerClient } from './producer-client.ts';
+import { settledWithin } from './settled-within.ts';
 import { withAdmin } from './topics.ts';
 
 const MAX_BATCH_BYTES = 512 * 1024;
@@ -15,6 +16,8 @@ const MAX_BATCH_RECORDS = 500;
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 /** What a record weighs beside its key and value: headers of the batch, the objects that hold it here. */
 const RECORD_OVERHEAD_BYTES = 64;
+/** A batch that has had no answer for so long will probably fail, long before it does. */
+const SLOW_MS = 2000;
 const ACCEPTING_UP_TO = 7 / 8;
 const RETRY_AFTER_MS = 1000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -49,6 +52,8 @@ export class BatchingProducer {
   #partitions = new Map<string, number>();
   #heldBytes = 0;
   #failing = new Set<ProduceLane>();
+  /** Since when the batch of a lane has been on its way, oldest first. */
+  #flyingSince = new Map<ProduceLane, number>();
   #client: ProducerClient;
   #starting: Promise<void> | undefined;
   #started = false;
@@ -66,6 +71,8 @@ export class BatchingProducer {
       send: (topic, partition, messages, attempt) => client.send(topic, partition, messages, attempt),
       release: (bytes) => this.#release(bytes),
       setFailing: (lane, failing) => void (failing ? this.#failing.add(lane) : this.#failing.delete(lane)),
+      setFlying: (lane, flying) =>
+        void (flying ? this.#flyingSince.set(lane, performance.now()) : this.#flyingSince.delete(lane)),
       maxBatchBytes: options.maxBatchBytes ?? MAX_BATCH_BYTES,
       maxBatchRecords: options.maxBatchRecords ?? MAX_BATCH_RECORDS,
       rejectQueuedWhenUnhealthy: options.rejectQueuedWhenUnhealthy ?? false,
@@ -91,8 +98,11 @@ export class BatchingProducer {
         this.#checkTimer = setInterval(() => void this.#checkPartitionCounts(), CHECK_PARTITIONS_EACH_MS).unref();
         return;
       } catch (error) {
-        this.#options.logger.warn({ err: error, attempt }, 'kafka: producer not connected yet, trying again');
-        await sleep(backoffMs(attempt, 100, 2000), this.#stopped.signal);
+        this.#options.logger.warn(
+          { errorType: kafkaErrorType(error), attempt },
+          'kafka: producer not connected yet, trying again',
+        );
+        await sleep(backoffMs(attempt - 1, 100, 2000), this.#stopped.signal);
       }
     }
     throw new KafkaUnavailableError('stopped', RETRY_AFTER_MS, 'the producer was stopped before it had connected');
@@ -124,7 +134,9 @@ export class BatchingProducer {
   accepting(): Accepting {
     // Below the bound itself: who asks sends a moment later, when others have sent too.
     const full = this.#heldBytes >= (this.#options.maxHeldBytes ?? MAX_HELD_BYTES) * ACCEPTING_UP_TO;
-    if (this.#started && !this.#stopping && this.#failing.size === 0 && !full) return { ok: true };
+    const [oldest = Number.POSITIVE_INFINITY] = this.#flyingSince.values();
+    const slow = performance.now() - oldest > SLOW_MS;
+    if (this.#started && !this.#stopping && this.#failing.size === 0 && !full && !slow) return { ok: true };
     return { ok: false, retryAfterMs: RETRY_AFTER_MS };
   }
 

@@ -1,8 +1,8 @@
 import type { Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs';
 import type { Logger } from 'pino';
 import { KAFKAJS_RETRY, ownClient } from './client.ts';
-import { settledWithin } from './delays.ts';
 import { kafkaErrorType } from './errors.ts';
+import { settledWithin } from './settled-within.ts';
 
 /** A member that is silent for so long is taken for dead, and its partitions go to others. */
 const SESSION_TIMEOUT_MS = 8000;

@@ -1,11 +1,11 @@
 import type { EachBatchPayload } from 'kafkajs';
 import type { Logger } from 'pino';
 import { type ConsumerSession, waitHeartbeating } from './consumer-session.ts';
-import { settledWithin } from './delays.ts';
 import { kafkaErrorType } from './errors.ts';
 import type { KafkaEvents } from './events.ts';
 import { type BatchHandler, logRecord } from './log-record.ts';
 import { PartitionWorker } from './partition-worker.ts';
+import { settledWithin } from './settled-within.ts';
 
 /** How long a full partition holds up the fetch of all before it is paused alone: often it has room by then. */
 const ROOM_WAIT_MS = 100;

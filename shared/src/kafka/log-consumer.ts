@@ -1,11 +1,12 @@
 import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
+import { backoffMs, sleep } from '../runtime/sleep.ts';
 import { AdminHolder } from './admin-holder.ts';
 import { ConsumerSession } from './consumer-session.ts';
-import { backoffMs, settledWithin, sleep } from './delays.ts';
 import type { KafkaEvents } from './events.ts';
 import { Generation } from './generation.ts';
 import type { BatchHandler } from './log-record.ts';
+import { settledWithin } from './settled-within.ts';
 import { findStart } from './start-offsets.ts';
 import { logEnds } from './topics.ts';
 
@@ -125,7 +126,7 @@ export class LogConsumer {
       const { topic, groupId, logger } = this.#options;
       this.#events.restarted?.(topic, reason);
       logger.warn({ topic, groupId, reason, attempt }, 'kafka: consumer ended, making another');
-      await sleep(backoffMs(attempt, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
+      await sleep(backoffMs(attempt - 1, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
     }
   }
 
@@ -219,7 +220,7 @@ export class LogConsumer {
           { topic: this.#options.topic, partitions, attempt, err: error },
           'kafka: not prepared for the assignment, trying again',
         );
-        await sleep(backoffMs(attempt, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
+        await sleep(backoffMs(attempt - 1, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
       }
     }
   }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
+import { backoffMs, sleep } from '../runtime/sleep.ts';
 import { CommitTracker } from './commit-tracker.ts';
-import { backoffMs, sleep } from './delays.ts';
 import type { KafkaEvents } from './events.ts';
 import { type BatchHandler, type LogRecord, recordBytes } from './log-record.ts';
 
@@ -183,7 +183,7 @@ export class PartitionWorker {
       err: error,
     };
     logger.warn(fields, 'kafka: batch not handled, trying it again');
-    return backoffMs(attempts, FIRST_RETRY_MS, MOST_RETRY_MS);
+    return backoffMs(attempts - 1, FIRST_RETRY_MS, MOST_RETRY_MS);
   }
 
   #woken(): Promise<void> {

@@ -17,6 +17,7 @@ function laneWith(attempt: Attempt, options: Partial<LaneContext> = {}) {
       heldBytes -= bytes;
     },
     setFailing: (_lane, now) => failing.push(now),
+    setFlying: () => {},
     maxBatchBytes: 1000,
     maxBatchRecords: 100,
     rejectQueuedWhenUnhealthy: false,

@@ -1,6 +1,6 @@
 import type { Message } from 'kafkajs';
 import type { Logger } from 'pino';
-import { backoffMs, sleep } from './delays.ts';
+import { backoffMs, sleep } from '../runtime/sleep.ts';
 import { KafkaOutcomeUnknownError, KafkaRecordError, KafkaUnavailableError, kafkaErrorType } from './errors.ts';
 import type { KafkaEvents } from './events.ts';
 
@@ -33,6 +33,8 @@ export type LaneContext = {
   release: (bytes: number) => void;
   /** A lane's batch has failed and is retried, or got through after all. */
   setFailing: (lane: ProduceLane, failing: boolean) => void;
+  /** A lane has handed a batch to Kafka, or knows the outcome of all that it had handed over. */
+  setFlying: (lane: ProduceLane, flying: boolean) => void;
   maxBatchBytes: number;
   maxBatchRecords: number;
   rejectQueuedWhenUnhealthy: boolean;
@@ -84,7 +86,9 @@ export class ProduceLane {
   async #run(): Promise<void> {
     while (this.#queue.length > 0 && !this.#context.stopped.aborted) {
       this.#flying = this.#take();
+      this.#context.setFlying(this, true);
       await this.#deliver(this.#flying);
+      this.#context.setFlying(this, false);
     }
     this.#flying = [];
     this.#running = false;
@@ -117,7 +121,7 @@ export class ProduceLane {
         const permanent = PERMANENT.get(kafkaErrorType(error));
         if (permanent !== undefined) return this.#refusedByBroker(batch, permanent, error);
         this.#failed(attempt, batch.length, error);
-        await sleep(backoffMs(attempt, FIRST_RETRY_MS, MOST_RETRY_MS), stopped);
+        await sleep(backoffMs(attempt - 1, FIRST_RETRY_MS, MOST_RETRY_MS), stopped);
       }
     }
   }

@@ -1,6 +1,6 @@
 import { type Kafka, type Message, Partitioners, type Producer } from 'kafkajs';
 import { KAFKAJS_RETRY, type OwnClient, ownClient } from './client.ts';
-import { settledWithin } from './delays.ts';
+import { settledWithin } from './settled-within.ts';
 
 /** The broker answers by then whether or not the replicas have it. Below the request timeout, so that there is an answer. */
 const ACK_TIMEOUT_MS = 5000;

@@ -3,8 +3,8 @@ import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import { AdminHolder } from './admin-holder.ts';
 import { ConsumerSession } from './consumer-session.ts';
-import { settledWithin } from './delays.ts';
 import { type LogRecord, logRecord } from './log-record.ts';
+import { settledWithin } from './settled-within.ts';
 import { onlySlot } from './slot-reader.ts';
 
 const DELETE_GROUP_TIMEOUT_MS = 3_000;

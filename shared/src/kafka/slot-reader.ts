@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { AssignerProtocol, type EachBatchPayload, type Kafka, type PartitionAssigner } from 'kafkajs';
 import type { Logger } from 'pino';
+import { backoffMs, sleep } from '../runtime/sleep.ts';
 import { AdminHolder } from './admin-holder.ts';
 import { ConsumerSession } from './consumer-session.ts';
-import { backoffMs, settledWithin, sleep } from './delays.ts';
 import type { KafkaEvents } from './events.ts';
 import { type LogRecord, logRecord } from './log-record.ts';
+import { settledWithin } from './settled-within.ts';
 
 const FIRST_RETRY_MS = 200;
 const MOST_RETRY_MS = 2000;
@@ -107,7 +108,7 @@ export class SlotReader {
       if (performance.now() - openedAt > GOOD_SESSION_MS) attempt = 1;
       events?.restarted?.(topic, reason);
       logger.warn({ topic, partition, reason, attempt }, 'kafka: slot reader ended, making another');
-      await sleep(backoffMs(attempt, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
+      await sleep(backoffMs(attempt - 1, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
     }
   }
 

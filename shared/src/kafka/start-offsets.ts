@@ -1,7 +1,7 @@
 import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
+import { backoffMs, sleep } from '../runtime/sleep.ts';
 import type { AdminHolder } from './admin-holder.ts';
-import { backoffMs, sleep } from './delays.ts';
 import type { KafkaEvents } from './events.ts';
 import { committed } from './topics.ts';
 
@@ -44,7 +44,7 @@ export async function findStart(options: StartOptions): Promise<Map<number, numb
       await sleep(LOOKUP_AGAIN_MS, signal);
     } catch (error) {
       logger.warn({ topic, groupId, attempt, err: error }, 'kafka: committed offsets not read, trying again');
-      await sleep(backoffMs(attempt, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
+      await sleep(backoffMs(attempt - 1, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
     }
   }
   throw new Error('the assignment is void');
