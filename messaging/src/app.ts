@@ -12,6 +12,7 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
 import type { Config } from './config.ts';
+import { Conversations } from './conversations.ts';
 import { DedupeMemory } from './dedupe-memory.ts';
 import { metrics } from './events.ts';
 import { History } from './history-dynamo.ts';
@@ -56,14 +57,18 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
   const producer = new BatchingProducer({ kafka, logger, topics: [TOPICS.outgoing, TOPICS.deadLetters] });
   await producer.start();
 
+  const conversations = new Conversations(dynamo);
   const context: MessagingContext = {
     inbox,
+    dynamo,
     history: new History(dynamo),
+    conversations,
     leases,
     memory,
     producer,
     epoch: config.INCOMING_EPOCH,
     redeliverAfterMs: config.REDELIVER_AFTER_MS,
+    notUrgentMs: config.PUSH_NOT_URGENT_MS,
     logger,
   };
   const consumer = await startLogConsumer({
@@ -74,6 +79,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
       const { durable } = await onMessages(batch, context);
       return { durable: durable.then(() => redis.replicated()) };
     },
+    onAssigned: () => conversations.drop(),
     onFatal: (error) => {
       logger.fatal({ err: error }, 'the log is another one: set INCOMING_EPOCH to the next number to begin a new log');
       process.exit(1);

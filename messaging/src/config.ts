@@ -24,6 +24,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'DEDUPE_SECONDS',
       'DEDUPE_REREAD_SECONDS',
       'REDELIVER_AFTER_MS',
+      'PUSH_NOT_URGENT_MS',
     ],
     env,
   );

@@ -1,4 +1,4 @@
-import { decodeIncoming, type SendCommand } from '@restante/shared/contract/events';
+import { decodeIncoming, type IncomingCommand } from '@restante/shared/contract/events';
 import { positionOf } from '@restante/shared/contract/ids';
 import { type Claim, type Claimed, claimIds, contentHash, unclaimIds } from '@restante/shared/inbox/dedupe-redis';
 import type { LogBatch } from '@restante/shared/kafka/log-record';
@@ -16,11 +16,34 @@ export type DedupeOptions = {
   logger: Logger;
 };
 
-/** What a send claims. The hash covers what makes two sends the same message; where the answer goes, and when it was sent, do not. */
-export function claimOf(command: SendCommand, position: number): Claim {
-  const { conversation, body, kind, replyTo, attachments, ttlSeconds, urgent } = command;
-  const content = [conversation, body, kind ?? 'text', replyTo, attachments, ttlSeconds, urgent ?? true];
-  return { sender: command.from, id: command.id, conversation, position, hash: contentHash(JSON.stringify(content)) };
+/**
+ * What a command claims. The hash covers what makes two of one id the same; where the answer goes, and when it was sent, do not. A retry of
+ * an id that now means something else is a conflict, whatever kind of command it was.
+ */
+export function claimOf(command: IncomingCommand, position: number): Claim {
+  const { conversation, from, id } = command;
+  return {
+    sender: from,
+    id,
+    conversation,
+    position,
+    hash: contentHash(JSON.stringify([command.t, conversation, ...contentOf(command)])),
+  };
+}
+
+function contentOf(command: IncomingCommand): unknown[] {
+  switch (command.t) {
+    case 'send': {
+      const { body, kind, replyTo, attachments, ttlSeconds, urgent } = command;
+      return [body, kind ?? 'text', replyTo, attachments, ttlSeconds, urgent ?? true];
+    }
+    case 'delete':
+      return [command.position];
+    case 'create':
+      return [command.title, command.members];
+    case 'members':
+      return [command.add, command.remove];
+  }
 }
 
 /**
@@ -75,7 +98,7 @@ export class DedupeMemory {
       handle: async (earlier) => {
         const claims = earlier.flatMap(({ value, offset }) => {
           const decoded = decodeIncoming(value);
-          return decoded.ok && decoded.value.t === 'send' ? [claimOf(decoded.value, positionOf(epoch, offset))] : [];
+          return decoded.ok ? [claimOf(decoded.value, positionOf(epoch, offset))] : [];
         });
         count += claims.length;
         // In the order of the log, so that the first of two is the one that holds, as before.

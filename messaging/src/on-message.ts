@@ -1,6 +1,8 @@
-import { messageEntry, ownCopy } from '@restante/shared/contract/entry';
-import { decodeIncoming, type SendCommand, TOPICS } from '@restante/shared/contract/events';
-import { parseConversation, positionOf } from '@restante/shared/contract/ids';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { ErrorCode } from '@restante/shared/contract/codes';
+import { ownCopy } from '@restante/shared/contract/entry';
+import { decodeIncoming, type IncomingCommand, TOPICS } from '@restante/shared/contract/events';
+import { positionOf } from '@restante/shared/contract/ids';
 import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
 import type { Claimed } from '@restante/shared/inbox/dedupe-redis';
 import { type DueUser, dueAddCalls } from '@restante/shared/inbox/due-queue-redis';
@@ -9,26 +11,31 @@ import type { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import type { LogBatch } from '@restante/shared/kafka/log-record';
 import type { Logger } from '@restante/shared/runtime/logger';
+import type { Conversations } from './conversations.ts';
 import { deadLetter } from './dead-letters.ts';
 import { claimOf, type DedupeMemory } from './dedupe-memory.ts';
 import { metrics } from './events.ts';
-import type { History, HistoryRow } from './history-dynamo.ts';
+import type { History, HistoryBatch } from './history-dynamo.ts';
+import { findTargets, type Placed, type Ruling, rule } from './rulings.ts';
 
 export type MessagingContext = {
   inbox: Inbox;
+  dynamo: DynamoDBClient;
   history: History;
+  conversations: Conversations;
   memory: DedupeMemory;
   leases: SlotLeases;
   producer: BatchingProducer;
   epoch: number;
   redeliverAfterMs: number;
+  /** How long a message that is not urgent may wait before its user is woken. */
+  notUrgentMs: number;
   logger: Logger;
 };
 
-/** A command at its place in the log. */
-type Placed = { command: SendCommand; position: number; storedAt: number };
+type Granted = Extract<Ruling, { ok: true }>;
 /** What a sender is told: the result of its own record, or of the one that was first. */
-type Answer = { command: SendCommand; position: number; conversation: string; storedAt: number };
+type Answer = { command: IncomingCommand; position: number; conversation: string; storedAt: number };
 
 /**
  * One batch of one partition of `incoming_messages`. Resolves once every entry is in its inbox: the next batch of the partition may
@@ -37,29 +44,36 @@ type Answer = { command: SendCommand; position: number; conversation: string; st
  * finds what it did before.
  */
 export async function onMessages(batch: LogBatch, context: MessagingContext): Promise<{ durable: Promise<void> }> {
+  const { history, conversations, dynamo, inbox } = context;
   const started = performance.now();
   metrics.batchRecords.observe(batch.records.length);
   const { placed, dead } = place(batch, context);
+  const [targets] = await Promise.all([
+    findTargets(placed, () => history.written(), dynamo),
+    conversations.load(placed.map(({ command }) => command.conversation)),
+  ]);
   const outgoing = new OutgoingBatch();
-  const { fresh, repeated, senders } = await claim(batch, placed, outgoing, context);
+  const granted: Granted[] = [];
+  for (const ruling of rule(placed, conversations, targets)) {
+    if (ruling.ok) granted.push(ruling);
+    else reject(outgoing, ruling.placed.command, ruling.code, ruling.message);
+  }
+  const { fresh, repeated, manyDevices } = await claim(batch, granted, outgoing, context);
 
-  const rows = fresh.map(historyRow);
-  const stored = context.history.write(
-    rows.map(({ row }) => row),
-    batch.signal,
-  );
+  const rows = historyBatch(fresh);
+  const changed = fresh.flatMap(({ rows: members, placed: one }) => (members ? [one.command.conversation] : []));
+  const stored = conversations.whileWriting(changed, history.write(rows, batch.signal));
   // Rejections are the caller's to see, through `durable`; until that is made, none may go unhandled.
   stored.catch(() => undefined);
-  const due = await enqueue(batch.partition, rows, senders, outgoing, context);
+  const due = await enqueue(batch.partition, fresh, manyDevices, outgoing, context);
   publish(outgoing, context);
   metrics.handleSeconds.observe((performance.now() - started) / 1000);
 
-  const durable = Promise.all([stored, context.inbox.run(dueAddCalls(due)), ...dead]).then(() => {
+  const durable = Promise.all([stored, inbox.run(dueAddCalls(due)), ...dead]).then(() => {
     metrics.storedSeconds.observe((performance.now() - started) / 1000);
     metrics.messages.inc({ outcome: 'stored' }, fresh.length);
     const answers = new OutgoingBatch();
-    for (const { command, position, storedAt } of fresh)
-      answer(answers, { command, position, conversation: command.conversation, storedAt });
+    for (const { placed: one } of fresh) answer(answers, { ...one, conversation: one.command.conversation });
     for (const one of repeated) answer(answers, one);
     publish(answers, context);
   });
@@ -75,16 +89,18 @@ function place(
   const dead: Promise<void>[] = [];
   for (const record of batch.records) {
     const decoded = decodeIncoming(record.value);
-    if (decoded.ok && decoded.value.t === 'send') {
+    if (decoded.ok) {
       placed.push({ command: decoded.value, position: positionOf(epoch, record.offset), storedAt: record.timestamp });
       continue;
     }
-    const reason = decoded.ok ? `${decoded.value.t} is not served yet` : decoded.reason;
+    const { reason } = decoded;
     logger.error(
       { topic: batch.topic, partition: batch.partition, offset: record.offset, reason },
       'undecodable record: to the dead letters',
     );
-    dead.push(deadLetter(producer, batch.topic, batch.partition, record, reason));
+    const letter = deadLetter(producer, batch.topic, batch.partition, record, reason);
+    letter.catch(() => undefined);
+    dead.push(letter);
   }
   return { placed, dead };
 }
@@ -95,46 +111,43 @@ function place(
  */
 async function claim(
   batch: LogBatch,
-  placed: readonly Placed[],
+  granted: readonly Granted[],
   outgoing: OutgoingBatch,
   { inbox, memory }: MessagingContext,
-) {
-  const claims = placed.map(({ command, position }) => claimOf(command, position));
-  const users = [...new Set(placed.map(({ command }) => command.from))];
+): Promise<{ fresh: Granted[]; repeated: Answer[]; manyDevices: Set<string> }> {
+  if (granted.length === 0) return { fresh: [], repeated: [], manyDevices: new Set() };
+  const claims = granted.map(({ placed }) => claimOf(placed.command, placed.position));
+  const users = [...new Set(granted.flatMap(({ ownCopyTo }) => ownCopyTo ?? []))];
   const [held, devices] = await Promise.all([
     memory.claim(batch, claims),
     inbox.run(users.map((user) => inbox.activeDevicesCall(user))),
   ]);
-  const senders = new Set(users.filter((_, i) => Number(devices[i]) > 1));
-  const fresh: Placed[] = [];
+  const fresh: Granted[] = [];
   const repeated: Answer[] = [];
-  placed.forEach((one, i) => {
+  granted.forEach((one, i) => {
     const first: Claimed = held[i]!;
-    if (first.position === one.position && first.conversation === one.command.conversation) fresh.push(one);
+    const { command, position } = one.placed;
+    if (first.position === position && first.conversation === command.conversation) fresh.push(one);
     else if (first.hash === claims[i]!.hash) {
       metrics.messages.inc({ outcome: 'repeated' });
-      repeated.push({ ...one, position: first.position, conversation: first.conversation });
-    } else {
-      metrics.messages.inc({ outcome: 'duplicate_conflict' });
-      const { id, ret } = one.command;
-      if (ret)
-        outgoing.add(ret.slot, {
-          t: 'rejected',
-          conn: ret.conn,
-          id,
-          code: 'duplicate_conflict',
-          message: 'this id was sent before with other content',
-        });
-    }
+      repeated.push({ ...one.placed, position: first.position, conversation: first.conversation });
+    } else reject(outgoing, command, 'duplicate_conflict', 'this id was sent before with other content');
   });
-  return { fresh, repeated, senders };
+  return { fresh, repeated, manyDevices: new Set(users.filter((_, i) => Number(devices[i]) > 1)) };
 }
 
-type Row = { row: HistoryRow; command: SendCommand };
-
-function historyRow({ command, position, storedAt }: Placed): Row {
-  const { conversation, id, from } = command;
-  return { row: { conversation, position, id, from, entry: messageEntry(command, position, storedAt) }, command };
+function historyBatch(fresh: readonly Granted[]): HistoryBatch {
+  return {
+    rows: fresh.map(({ placed: { command, position }, entry }) => ({
+      conversation: command.conversation,
+      position,
+      id: command.id,
+      from: command.from,
+      entry,
+    })),
+    tombstones: fresh.flatMap(({ tombstone }) => (tombstone ? [tombstone] : [])),
+    members: fresh.flatMap(({ rows }) => rows ?? []),
+  };
 }
 
 /**
@@ -143,29 +156,32 @@ function historyRow({ command, position, storedAt }: Placed): Row {
  */
 async function enqueue(
   partition: number,
-  rows: readonly Row[],
-  senders: ReadonlySet<string>,
+  fresh: readonly Granted[],
+  manyDevices: ReadonlySet<string>,
   outgoing: OutgoingBatch,
-  { inbox, leases, redeliverAfterMs }: MessagingContext,
+  { inbox, leases, redeliverAfterMs, notUrgentMs }: MessagingContext,
 ): Promise<DueUser[]> {
-  const perUser = new Map<string, InboxEntry[]>();
-  const give = (user: string, entry: InboxEntry) => {
-    const list = perUser.get(user);
-    if (list) list.push(entry);
-    else perUser.set(user, [entry]);
+  const perUser = new Map<string, { entries: InboxEntry[]; urgent: boolean }>();
+  const give = (user: string, entry: InboxEntry, urgent: boolean) => {
+    const given = perUser.get(user);
+    if (given) {
+      given.entries.push(entry);
+      given.urgent ||= urgent;
+    } else perUser.set(user, { entries: [entry], urgent });
   };
-  for (const { row, command } of rows) {
-    const expiresAtMs = command.ttlSeconds === undefined ? 0 : command.at + command.ttlSeconds * 1000;
-    const entry = { position: row.position, expiresAtMs, own: false, entry: row.entry };
-    for (const user of recipients(command)) give(user, entry);
-    if (senders.has(command.from) && !recipients(command).includes(command.from)) {
-      give(command.from, { ...entry, own: true, entry: ownCopy(row.entry) });
+  for (const { placed, entry, recipients, ownCopyTo, expiresAtMs } of fresh) {
+    const { command, position } = placed;
+    // A tombstone and a change of members wake nobody by themselves.
+    const urgent = command.t === 'send' && command.urgent !== false;
+    for (const user of recipients) give(user, { position, expiresAtMs, own: false, entry }, urgent);
+    if (ownCopyTo !== undefined && manyDevices.has(ownCopyTo)) {
+      give(ownCopyTo, { position, expiresAtMs, own: true, entry: ownCopy(entry) }, false);
     }
   }
   const users = [...perUser];
-  const replies = await inbox.run(users.map(([user, entries]) => inbox.enqueueCall(user, partition, entries)));
+  const replies = await inbox.run(users.map(([user, { entries }]) => inbox.enqueueCall(user, partition, entries)));
   const now = Date.now();
-  return users.map(([user, entries], i) => {
+  return users.map(([user, { entries, urgent }], i) => {
     const reply = parseEnqueued(replies[i]!);
     const added = entries.filter((_, k) => reply.added[k]);
     metrics.entries.inc(added.length);
@@ -177,16 +193,14 @@ async function enqueue(
       const page = added.slice(fromSeq - reply.before - 1, toSeq - reply.before).map(({ entry }) => entry);
       outgoing.deliver(slot, { conn, gen: reply.gen, firstSeq: fromSeq, entries: page, high: 0 });
     }
-    return { user, atMs: reachable > 0 ? now + redeliverAfterMs : now };
+    if (reachable > 0) return { user, atMs: now + redeliverAfterMs };
+    return { user, atMs: urgent ? now : now + notUrgentMs };
   });
 }
 
-/** Who gets a message: the others of its conversation; of one with oneself, oneself. */
-function recipients({ conversation, from }: SendCommand): string[] {
-  const parts = parseConversation(conversation);
-  if (parts?.kind !== 'dm') return [];
-  const others = parts.members.filter((user) => user !== from);
-  return others.length > 0 ? others : [from];
+function reject(outgoing: OutgoingBatch, { ret, id }: IncomingCommand, code: ErrorCode, message: string): void {
+  metrics.messages.inc({ outcome: code });
+  if (ret) outgoing.add(ret.slot, { t: 'rejected', conn: ret.conn, id, code, message });
 }
 
 function answer(outgoing: OutgoingBatch, { command, position, conversation, storedAt }: Answer): void {

@@ -1,4 +1,4 @@
-import type { SendCommand } from './events.ts';
+import type { DeleteCommand, SendCommand } from './events.ts';
 import type { GapReason } from './server-frames.ts';
 
 /**
@@ -27,6 +27,33 @@ export function messageEntry(send: SendCommand, position: number, storedAt: numb
   });
 }
 
+/**
+ * The entry of a deletion. Its head has its own position, by which it is acked; `target` is the deleted message's, which is what a client
+ * is shown as `position`.
+ */
+export function deletedEntry(command: DeleteCommand, position: number, at: number): EntryText {
+  const { conversation, from, position: target } = command;
+  return JSON.stringify({ t: 'deleted', position, conversation, target, by: from, at });
+}
+
+/** The entry of a change of members. */
+export function membersEntry(
+  { conversation, from }: { conversation: string; from: string },
+  { added, removed }: { added: readonly string[]; removed: readonly string[] },
+  position: number,
+  at: number,
+): EntryText {
+  return JSON.stringify({
+    t: 'members',
+    position,
+    conversation,
+    ...(added.length > 0 ? { added } : {}),
+    ...(removed.length > 0 ? { removed } : {}),
+    by: from,
+    at,
+  });
+}
+
 /** Marks the sender's own copy of a message. */
 export function ownCopy(entry: EntryText): EntryText {
   return `${entry.slice(0, -1)},"self":true}`;
@@ -44,8 +71,16 @@ export function entryPosition(entry: EntryText): number {
 
 /** The frame that a device gets for an entry. `replayed` is a message's alone. */
 export function entryFrame(entry: EntryText, seq: number, gen: number, replayed: boolean): string {
-  const mark = entry.startsWith('{"t":"message"') ? `"replayed":${replayed},` : '';
-  return `{"seq":${seq},"gen":${gen},${mark}${entry.slice(1)}`;
+  const head = `{"seq":${seq},"gen":${gen},`;
+  if (entry.startsWith('{"t":"message"')) return `${head}"replayed":${replayed},${entry.slice(1)}`;
+  return head + shownEntry(entry).slice(1);
+}
+
+/** An entry as clients see it: a deletion names the position that it deletes. */
+export function shownEntry(entry: EntryText): EntryText {
+  if (!entry.startsWith('{"t":"deleted"')) return entry;
+  const { target, ...deleted } = JSON.parse(entry) as { target: number };
+  return JSON.stringify({ ...deleted, position: target });
 }
 
 /** A gap in the place of the entries `from`..`to`: the frame but for its `seq`, which is `to`, and its `gen`. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { messageFields } from './client-frames.ts';
 import { conversationSchema, deviceSchema, messageIdSchema, userSchema } from './ids.ts';
+import type { ServerFrame } from './server-frames.ts';
 
 /** Kafka's topics. What each carries, its key and its codec are below: one schema an event. */
 export const TOPICS = {
@@ -37,7 +38,31 @@ const deleteCommand = z.object({
 });
 export type DeleteCommand = z.infer<typeof deleteCommand>;
 
-const incomingCommand = z.discriminatedUnion('t', [sendCommand, deleteCommand]);
+const createCommand = z.object({
+  t: z.literal('create'),
+  from: userSchema,
+  id: messageIdSchema,
+  conversation: conversationSchema,
+  title: z.string().optional(),
+  members: z.array(userSchema),
+  at: z.int(),
+  ret: returnAddress.optional(),
+});
+export type CreateCommand = z.infer<typeof createCommand>;
+
+const membersCommand = z.object({
+  t: z.literal('members'),
+  from: userSchema,
+  id: messageIdSchema,
+  conversation: conversationSchema,
+  add: z.array(userSchema),
+  remove: z.array(userSchema),
+  at: z.int(),
+  ret: returnAddress.optional(),
+});
+export type MembersCommand = z.infer<typeof membersCommand>;
+
+const incomingCommand = z.discriminatedUnion('t', [sendCommand, deleteCommand, createCommand, membersCommand]);
 export type IncomingCommand = z.infer<typeof incomingCommand>;
 export const incomingKey = (command: IncomingCommand): string => command.conversation;
 
@@ -62,6 +87,15 @@ const userEvent = z.discriminatedUnion('t', [
   z.object({ t: z.literal('refill'), ...session, gen: z.int(), from: z.int() }),
   /** Acked by HTTP, where the gateway moved the cursor itself: makes it durable and releases the next page. */
   z.object({ t: z.literal('acked_by_http'), user: userSchema, device: deviceSchema }),
+  z.object({ t: z.literal('read'), ...session, conversation: conversationSchema, position: z.int(), at: z.int() }),
+  z.object({ t: z.literal('typing'), ...session, conversation: conversationSchema, on: z.boolean() }),
+  z.object({ t: z.literal('watch'), ...session, lease: z.string(), users: z.array(userSchema) }),
+  z.object({
+    t: z.literal('device_forgotten'),
+    user: userSchema,
+    device: deviceSchema,
+    sessions: z.array(returnAddress),
+  }),
   /** Somebody waits for this user's inbox to be whole. */
   z.object({ t: z.literal('rebuild_requested'), user: userSchema }),
 ]);
@@ -85,6 +119,8 @@ export type OutgoingOp =
   | { t: 'probe'; conn: string; gen: number; tail: number }
   | { t: 'stored'; conn: string; id: string; conversation: string; position: number; at: number }
   | { t: 'rejected'; conn: string; id: string; code: string; message: string }
+  /** A frame as it is: receipts, typing, presence. */
+  | { t: 'frame'; conn: string; frame: ServerFrame }
   | { t: 'close'; conn: string; code: number; reason: string };
 export type OutgoingRecord = { ops: OutgoingOp[]; entries: string[] };
 

@@ -135,6 +135,11 @@ export const SETTINGS = {
     'how long after a delivery an unacknowledged inbox is probed',
   ),
   PUSH_REPEAT_MS: setting(integer(10, DAY * 1000), '60000', 'first repeat of a push; doubles to an hour'),
+  PUSH_NOT_URGENT_MS: setting(
+    integer(0, DAY * 1000),
+    '1200000',
+    'how long a message with urgent: false may wait before its user is woken',
+  ),
   PUSH_PROVIDER: setting(
     z.enum(['console', 'sns']),
     'console',
