@@ -2,7 +2,7 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { bodyTooLarge, describeIssues, sendFieldsSchema } from '@restante/shared/contract/client-frames';
 import { entryFrame } from '@restante/shared/contract/entry';
 import { deviceSchema, messageIdSchema, userSchema } from '@restante/shared/contract/ids';
-import { ensureDevice } from '@restante/shared/inbox/devices-dynamo';
+import { deleteDevice, ensureDevice } from '@restante/shared/inbox/devices-dynamo';
 import { type Inbox, parseAck, parseAckIds, parseSync } from '@restante/shared/inbox/inbox-redis';
 import { UnavailableError } from '@restante/shared/runtime/errors';
 import { sleep } from '@restante/shared/runtime/sleep';
@@ -46,7 +46,9 @@ export async function getSync({ identity, query }: Call, api: InboxApi): Promise
     },
     device,
   );
-  const { gen, acked, tail, high, reached, page } = synced;
+  if (synced.is === 'too-many') throw new Problem('rate_limited', 'as many devices as a user may have are connected');
+  const { gen, acked, tail, high, reached, yieldedDevice, page } = synced;
+  if (yieldedDevice !== undefined) await deleteDevice(api.dynamo, identity.user, yieldedDevice);
   const frames = page.entries.map((entry, i) => entryFrame(entry, page.firstSeq + i, gen, page.firstSeq + i <= high));
   if (page.gap) frames.unshift(entryFrame(page.gap.entry, page.gap.to, gen, false));
   return {

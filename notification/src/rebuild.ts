@@ -57,18 +57,19 @@ export async function rebuild(
   }
 }
 
-type Begun = { gen: string; base: string; marks: Map<string, number> };
+type Begun = { gen: string; base: string; store: string; marks: Map<string, number> };
 
 async function begin(user: string, token: string, { inbox }: RebuildContext): Promise<Begun | 'whole' | 'busy'> {
   const reply = (await inbox.store.runOne({
     script: 'inbox:rebuild-begin',
     keys: [...inboxKeys(user), rebuildKey(user)],
     args: [newGeneration(), token, TOKEN_MS],
-  })) as string[];
-  if (reply[0] !== 'begun') return reply[0] as 'whole' | 'busy';
+  })) as ['whole' | 'busy'] | ['begun', gen: string, base: string, store: string, acked: string[]];
+  if (reply[0] !== 'begun') return reply[0];
+  const [, gen, base, store, acked] = reply;
   const marks = new Map<string, number>();
-  for (let i = 3; i < reply.length; i += 2) marks.set(reply[i]!, Number(reply[i + 1]));
-  return { gen: reply[1]!, base: reply[2]!, marks };
+  for (let i = 0; i < acked.length; i += 2) marks.set(acked[i]!, Number(acked[i + 1]));
+  return { gen, base, store, marks };
 }
 
 async function swap(
@@ -117,6 +118,7 @@ async function swap(
       missing.length,
       named.map((conversation) => `${conversation}\n`).join(''),
       packed.join(''),
+      begun.store,
       cut.size,
       ...[...cut].flat(),
     ],

@@ -66,7 +66,17 @@ export type RefillReply = ReplayReply | { is: 'reset' } | { is: 'close'; slot: n
 export type SyncReply =
   | { is: 'new' }
   | { is: 'partial' }
-  | { is: 'page'; gen: number; acked: number; tail: number; high: number; reached: number; page: Page };
+  | { is: 'too-many' }
+  | {
+      is: 'page';
+      gen: number;
+      acked: number;
+      tail: number;
+      high: number;
+      reached: number;
+      yieldedDevice: string | undefined;
+      page: Page;
+    };
 
 /**
  * One user's inbox in Redis: `inbox:{user}` (list), `inbox:{user}:meta`, `inbox:{user}:acked` and `sessions:{user}` (hashes).
@@ -275,7 +285,7 @@ export function parseDisconnect(value: RedisValue): { gen: number; seq: number }
 }
 
 export function parseSync(value: RedisValue): SyncReply {
-  const [is, gen, acked, tail, high, reached, ...page] = strings(value);
+  const [is, gen, acked, tail, high, reached, yielded, ...page] = strings(value);
   if (is !== 'page') return { is: is as 'partial' };
   return {
     is,
@@ -284,6 +294,7 @@ export function parseSync(value: RedisValue): SyncReply {
     tail: Number(tail),
     high: Number(high),
     reached: Number(reached),
+    yieldedDevice: yielded === '' ? undefined : yielded,
     page: parsePage(page),
   };
 }

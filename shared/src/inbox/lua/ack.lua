@@ -33,8 +33,7 @@ trimAged(m)
 trimAcked(m)
 saveList(m)
 saveDevices(m)
-local raw = call('HGET', SESSIONS, ARGV[3])
-if not raw then return { 'ok', int(d.cursor), int(m.tail) } end
-local s = session(raw)
-if s.mode ~= 'd' or not s.sent then return { 'ok', int(d.cursor), int(m.tail) } end
+local s = sessionOf(ARGV[3])
+if not s or s.mode ~= 'd' or not s.sent then return { 'ok', int(d.cursor), int(m.tail) } end
+if agedOut(m, math.max(s.sent, d.cursor)) then return { 'partial' } end
 return { 'ok', int(d.cursor), int(m.tail), unpack(release(m, ARGV[3], s)) }

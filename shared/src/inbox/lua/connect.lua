@@ -4,6 +4,7 @@
 -- Reply: 'new' (nothing was done: make the row, call again), 'too-many', or
 --   'partial' (registered; the inbox must be rebuilt first) | 'ok', then gen, acked, tail, replaced connection and slot, device that yielded, seq that its
 --   last connections all left alone unacked ('' where none)
+writeAtMaxmemory()
 local m = open(ARGV[2])
 local device, conn = ARGV[3], ARGV[4]
 local d = m.devices[device]
@@ -18,27 +19,15 @@ for _, c in ipairs(sessions()) do
   end
 end
 if others >= tonumber(ARGV[8]) then return { 'too-many' } end
-if replaced ~= '' then call('HDEL', SESSIONS, replaced) end
 if not m.partial and not d then
-  -- The first device starts at the first entry ever kept, a later one at the tail.
-  d = { cursor = #m.order == 0 and 0 or m.tail, seen = NOW, high = 0, skips = '' }
-  m.devices[device] = d
-  m.order[#m.order + 1] = device
-  if #m.order > MAX_DEVICES then
-    local unseen = 1
-    for i, name in ipairs(m.order) do
-      if name ~= device and m.devices[name].seen < m.devices[m.order[unseen]].seen then unseen = i end
-    end
-    yielded = table.remove(m.order, unseen)
-  end
+  d, yielded = makeDevice(m, device)
+  if not d then return { 'too-many' } end
 end
+if replaced ~= '' then call('HDEL', SESSIONS, replaced) end
 if d then
   d.seen = NOW
   saveDevices(m)
-  if not m.partial and d.cursor < m.aged then
-    m.partial = true
-    call('HSET', META, 'partial', '1')
-  end
+  if not m.partial then agedOut(m, d.cursor) end
 end
 saveSession(conn, { slot = ARGV[5], lease = ARGV[6], device = device, mode = 'd', at = NOW, since = NOW })
 call('PEXPIRE', SESSIONS, SESSION_MS)

@@ -4,7 +4,8 @@
 -- of, has none (decision 10).
 -- Reply: 1 where the shard is whole, else 0; then user, claimed score, ...
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- To the microsecond, so that no two claims have the same score: a worker whose claim ran out can't settle another's.
+local now = time[1] * 1000 + time[2] / 1000
 local users = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))
 local out = { redis.call('ZSCORE', KEYS[1], '!' .. ARGV[1]) and '1' or '0' }
 for _, user in ipairs(users) do

@@ -6,7 +6,7 @@
 local m = open(ARGV[2])
 local field = 'p' .. ARGV[3]
 local last = tonumber(call('HGET', META, field) or -1)
-trimAged(m)
+local aged = trimAged(m)
 local before, added, texts, own = m.tail, {}, {}, nil
 for i = 4, #ARGV, 4 do
   local take = tonumber(ARGV[i]) > last
@@ -24,10 +24,16 @@ end
 -- Room first: trimming works at maxmemory, and what the cap takes unacked is shown as one gap.
 local excess = m.tail - m.base + #texts - MAX_ENTRIES
 local named = nil
+-- The conversations of the gap so far; what every device has passed is no part of it any more.
+local function overSoFar()
+  local passed = #m.order > 0
+  for _, name in ipairs(m.order) do passed = passed and m.devices[name].cursor >= m.over end
+  return not passed and call('HGET', META, 'overconv') or ''
+end
 local function over(text)
   local _, _, _, entry = element(text)
   local conversation = conversationAndPosition(entry)
-  named = named or call('HGET', META, 'overconv') or ''
+  named = named or overSoFar()
   local count = select(2, string.gsub(named, '\n', ''))
   if count < 100 and not string.find('\n' .. named, '\n' .. conversation .. '\n', 1, true) then named = named .. conversation .. '\n' end
 end
@@ -44,6 +50,8 @@ if #texts > 0 then
   call('HSET', META, 'base', int(m.base), 'tail', int(m.tail), 'bytes', int(m.bytes), 'over', int(m.over), 'aged', int(m.aged), field, int(last), 'tries', '0')
   call('PEXPIRE', INBOX, RETENTION_MS)
   call('PEXPIRE', META, RETENTION_MS)
+elseif aged or named then
+  saveList(m)
 end
 local there = sessions()
 local reply = { m.gen, int(before), int(m.tail), m.partial and '1' or '0', table.concat(added), int(#there) }

@@ -19,7 +19,6 @@ d.seen = NOW
 trimAcked(m)
 saveList(m)
 saveDevices(m)
-local raw = call('HGET', SESSIONS, ARGV[3])
-local s = raw and session(raw)
+local s = sessionOf(ARGV[3])
 if not s or s.mode ~= 'd' or not s.sent then return { 'ok', int(d.cursor), int(m.tail) } end
 return { 'ok', int(d.cursor), int(m.tail), unpack(release(m, ARGV[3], s)) }

@@ -16,6 +16,10 @@ local NOW = TIME[1] * 1000 + math.floor(TIME[2] / 1000)
 
 local function int(n) return string.format('%.0f', n) end
 
+-- Comes before the first write of a script that must work at maxmemory: Redis lets a script go on whose first write takes no memory
+-- (decision 9). Who can't connect can't ack, and acks are what frees it.
+local function writeAtMaxmemory() call('LTRIM', INBOX, 0, -1) end
+
 -- The inbox's meta as a table, or nil where there is none and no `newGen` to make one with. What was written to another
 -- store may miss its last second, so it is partial from here on (decision 10).
 local function open(newGen)
@@ -29,14 +33,17 @@ local function open(newGen)
   end
   local m = { gen = v[1], base = tonumber(v[3]), tail = tonumber(v[4]), bytes = tonumber(v[5]), partial = v[6] == '1',
     devices = {}, order = {}, over = tonumber(v[8] or 0), aged = tonumber(v[9] or 0), tries = tonumber(v[10] or 0) }
-  -- A list that isn't as long as its meta says was expired, evicted or written by another hand: not to be trusted.
-  if v[2] ~= ARGV[1] or (not m.partial and call('LLEN', INBOX) ~= m.tail - m.base) then
-    m.partial = true
-    call('HSET', META, 'partial', '1', 'store', ARGV[1])
-  end
-  for name, cursor, seen, high, skips in string.gmatch(v[7] or '', '([^,;]+),(%d+),(%d+),(%d+),([^;]*);') do
+  if not (m.base and m.tail and m.bytes) then error(META .. ' is unreadable: delete it, the inbox is rebuilt from the history') end
+  local unread = string.gsub(v[7] or '', '([^,;]+),(%d+),(%d+),(%d+),([^;]*);', function(name, cursor, seen, high, skips)
     m.order[#m.order + 1] = name
     m.devices[name] = { cursor = tonumber(cursor), seen = tonumber(seen), high = tonumber(high), skips = skips }
+    return ''
+  end)
+  -- A list that isn't as long as its meta says was expired, evicted or written by another hand, as are devices that can't be read: not
+  -- to be trusted.
+  if v[2] ~= ARGV[1] or (not m.partial and (unread ~= '' or call('LLEN', INBOX) ~= m.tail - m.base)) then
+    m.partial = true
+    call('HSET', META, 'partial', '1', 'store', ARGV[1])
   end
   return m
 end
@@ -51,9 +58,17 @@ local function saveDevices(m)
   call('HSET', META, 'devices', table.concat(parts))
 end
 
+-- A session, or nil where the text is none: its gateway then finds it gone.
 local function session(text)
   local slot, lease, device, mode, sent, at, since = string.match(text, '^(%d+),([^,]*),([^,]+),(%a),(%d*),(%d+),(%d+)$')
+  if not since then return nil end
   return { slot = slot, lease = lease, device = device, mode = mode, sent = tonumber(sent), at = tonumber(at), since = tonumber(since) }
+end
+
+-- The session of a connection, or nil where it has none (any more).
+local function sessionOf(conn)
+  local raw = call('HGET', SESSIONS, conn)
+  return raw and session(raw) or nil
 end
 
 local function saveSession(conn, s)
@@ -82,9 +97,30 @@ local function sessions()
   local raw, out = call('HGETALL', SESSIONS), {}
   for i = 1, #raw, 2 do
     local s = session(raw[i + 1])
-    if s.at < NOW - SESSION_MS then call('HDEL', SESSIONS, raw[i]) else out[#out + 1] = { raw[i], s } end
+    if not s or s.at < NOW - SESSION_MS then call('HDEL', SESSIONS, raw[i]) else out[#out + 1] = { raw[i], s } end
   end
   return out
+end
+
+-- Makes a device in a whole inbox: the first starts at the first entry ever kept, a later one at the tail. Beyond the bound the longest
+-- unseen yields, but none that is connected: two would take each other's place for ever.
+-- Returns it and the name of the one that yielded ('' where none), or nil where all others are connected. The caller saves the devices.
+local function makeDevice(m, name)
+  local cursor, yielded = #m.order == 0 and 0 or m.tail, ''
+  if #m.order >= MAX_DEVICES then
+    local connected, unseen = {}, nil
+    for _, c in ipairs(sessions()) do connected[c[2].device] = true end
+    for i, other in ipairs(m.order) do
+      if not connected[other] and (not unseen or m.devices[other].seen < m.devices[m.order[unseen]].seen) then unseen = i end
+    end
+    if not unseen then return nil end
+    yielded = table.remove(m.order, unseen)
+    m.devices[yielded] = nil
+    call('HDEL', META, 'poison:' .. yielded)
+  end
+  m.devices[name] = { cursor = cursor, seen = NOW, high = 0, skips = '' }
+  m.order[#m.order + 1] = name
+  return m.devices[name], yielded
 end
 
 -- How many devices are active, and the smallest and largest of their cursors. A device is active while it was seen within its
@@ -150,6 +186,14 @@ local function trimAged(m)
   end
   if dropped then m.aged = m.base end
   return dropped
+end
+
+-- Whether what comes after `from` has aged out of the list, unacked: the history has it, so the inbox is rebuilt (decision 10).
+local function agedOut(m, from)
+  if from >= m.aged then return false end
+  m.partial = true
+  call('HSET', META, 'partial', '1')
+  return true
 end
 
 -- Trims what every active device has acked. With no active device nothing is trimmed.

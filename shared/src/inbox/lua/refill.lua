@@ -1,9 +1,10 @@
 -- A gateway misses what was sent to one of its connections: the session goes on from what the gateway has really written.
 -- ARGV[2] connection   ARGV[3] gen   ARGV[4] the first seq that was not written
 -- Reply: 'gone' | 'partial' | 'reset' | 'close', slot (it asks for what the list no longer has) | 'page', acked, then release's reply
-local raw = call('HGET', SESSIONS, ARGV[2])
-if not raw then return { 'gone' } end
-local s, m = session(raw), open(nil)
+local s = sessionOf(ARGV[2])
+if not s then return { 'gone' } end
+writeAtMaxmemory()
+local m = open(nil)
 if not m or m.partial then return { 'partial' } end
 if m.gen ~= ARGV[3] then return { 'reset' } end
 local d = m.devices[s.device]
