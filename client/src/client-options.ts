@@ -35,6 +35,8 @@ export type ClientOptions = {
 export type Timeouts = {
   /** Until `welcome`; 15 s. */
   connectMs: number;
+  /** Without any frame, after which the client pings; 25 s, or the server's heartbeat where that is shorter. */
+  silenceMs: number;
   /** For anything after a ping; 8 s. */
   pongMs: number;
   /** For `accepted`; 20 s. */
@@ -47,6 +49,7 @@ export type Timeouts = {
 
 export const DEFAULT_TIMEOUTS: Timeouts = {
   connectMs: 15_000,
+  silenceMs: 25_000,
   pongMs: 8_000,
   acceptMs: 20_000,
   storeMs: 30_000,

@@ -19,6 +19,8 @@ export type ConnectionOptions = {
   backoff: BackoffOptions;
   /** Without a welcome after this long, the try has failed. */
   connectTimeoutMs: number;
+  /** A line that is silent for this long is asked. */
+  silenceMs: number;
   /** A ping without any frame after this long: the line is dead. */
   pongTimeoutMs: number;
   onState: (state: ConnectionState) => void;
@@ -30,9 +32,6 @@ export type ConnectionOptions = {
   onWire: (direction: 'in' | 'out', text: string) => void;
   onError: (error: unknown) => void;
 };
-
-/** Phones and proxies drop a line that is silent for long, whatever the server's heartbeat says. */
-const LONGEST_SILENCE_MS = 25_000;
 
 /** Drives one socket at a time by the rules of `connection-rules.ts`. */
 export class Connection {
@@ -150,7 +149,7 @@ export class Connection {
     if (frame === undefined) return;
     if (frame.t === 'welcome') {
       this.#welcomed = true;
-      this.#silenceMs = Math.min(LONGEST_SILENCE_MS, frame.heartbeatSeconds * 1000 || LONGEST_SILENCE_MS);
+      this.#silenceMs = Math.min(this.#options.silenceMs, frame.heartbeatSeconds * 1000 || this.#options.silenceMs);
       this.#scheduleHeartbeat();
       this.#dispatch({ type: 'welcomed' });
       this.#options.onWelcome(frame);
@@ -159,7 +158,7 @@ export class Connection {
     if (frame.t === 'bye') this.#dispatch({ type: 'bye', reconnectAfterMs: frame.reconnectAfterMs });
     this.#options.onFrame(frame);
   }
-  #silenceMs = LONGEST_SILENCE_MS;
+  #silenceMs = 0;
 
   /** Pings when nothing was heard for a while: browsers don't show the server's own pings. */
   #scheduleHeartbeat(): void {

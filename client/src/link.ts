@@ -88,7 +88,7 @@ export class Link {
     this.#sender = new Sender({ ...common, queue, intake: this.#intake, http: this.http, send, onChanged });
     this.#connection = new Connection({
       ...{ environment, urls, token, backoff, onError, device: () => this.device() },
-      ...{ connectTimeoutMs: timeouts.connectMs, pongTimeoutMs: timeouts.pongMs },
+      ...{ connectTimeoutMs: timeouts.connectMs, silenceMs: timeouts.silenceMs, pongTimeoutMs: timeouts.pongMs },
       onState: (state) => this.#onState(state),
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onFrame: (frame) => this.#onFrame(frame),

@@ -47,9 +47,18 @@ export class Screens {
       .catch(() => undefined);
     // Not known here, nor to the server when it gave the list: a new one.
     if (record === undefined || record.lastPosition === 0) return;
-    if (record.oldest === undefined) await this.#attempt(() => this.#puller.loadOlder(conversation, FIRST_PAGE));
+    if (await this.#hasLittle(conversation)) await this.#attempt(() => this.#puller.loadOlder(conversation, FIRST_PAGE));
     if (conversation.startsWith('grp:') && record.members === undefined)
       await this.#attempt(() => this.#puller.refreshGroup(conversation));
     await this.#attempt(() => this.#puller.refreshReceipts(conversation));
+  }
+
+  /** Less than a screen is here, and there may be more. */
+  async #hasLittle(conversation: string): Promise<boolean> {
+    return this.#store.transaction('read', async (tx) => {
+      const record = await tx.get('conversations', [conversation]);
+      if (record?.complete) return false;
+      return (await tx.range('messages', { prefix: [conversation], limit: FIRST_PAGE })).length < FIRST_PAGE;
+    });
   }
 }

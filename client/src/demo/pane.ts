@@ -91,6 +91,7 @@ export class Pane {
     );
     this.#ends = [
       wire.close,
+      client.subscribeErrors((error) => console.warn(user, error)),
       client.subscribeStatus(({ phase, ended }) => {
         this.element.dataset.phase = phase;
         status.textContent = ended?.code === 4003 ? 'connected from elsewhere' : PHASES[phase];

@@ -5,6 +5,9 @@ import type { Key, Range, Store, Transaction } from './store.ts';
 
 type AnyTransaction = IDBPTransaction<unknown, string[], 'readonly' | 'readwrite' | 'versionchange'>;
 
+/** A count is an unsigned long in IndexedDB: a larger one throws. */
+const LARGEST_COUNT = 2 ** 32 - 1;
+
 /**
  * Keeps everything in the browser's IndexedDB, shared by the tabs of an origin.
  * @param name the database; one a user, so that two accounts on one browser stay apart
@@ -104,10 +107,10 @@ function transactionOn(tx: AnyTransaction): Transaction {
       const store = tx.objectStore(table);
       const source = range.index === undefined ? store : store.index(range.index);
       const bounds = boundsOf(range);
-      if (!range.reverse) return (await source.getAll(bounds, range.limit)) as Records[T][];
+      if (!range.reverse) return (await source.getAll(bounds, Math.min(range.limit, LARGEST_COUNT))) as Records[T][];
       // A step of the cursor for each record would be slow: it jumps to the last one wanted, and all above are read at once.
       const cursor = await source.openKeyCursor(bounds, 'prev');
-      const last = cursor === null || range.limit === 1 ? cursor : await cursor.advance(range.limit - 1);
+      const last = cursor === null || range.limit === 1 ? cursor : await cursor.advance(Math.min(range.limit - 1, LARGEST_COUNT));
       const low = last === null ? bounds : IDBKeyRange.bound(last.key, bounds?.upper ?? [[]], false, true);
       const found = (await source.getAll(low)) as Records[T][];
       return found.reverse().slice(0, range.limit);

@@ -74,6 +74,8 @@ export function storeSuite(kind: string, open: OpenStore, options: { keeps: bool
       expect(await positions({ prefix: ['dm:a:b'], after: 2, before: 5, limit: 100 })).toEqual([3, 4]);
       expect(await positions({ prefix: ['dm:a:c'], limit: 100 })).toEqual([2, 5]);
       expect(await positions({ prefix: ['dm:a:d'], limit: 100 })).toEqual([]);
+      expect(await positions({ prefix: ['dm:a:c'], limit: Number.MAX_SAFE_INTEGER })).toEqual([2, 5]);
+      expect(await positions({ prefix: ['dm:a:c'], reverse: true, limit: Number.MAX_SAFE_INTEGER })).toEqual([5, 2]);
       expect(await positions({ index: 'byArrival', after: 8, limit: 100 })).toEqual([9]);
       expect(await positions({ index: 'byArrival', reverse: true, limit: 1 })).toEqual([9]);
       await store.close();
