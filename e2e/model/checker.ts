@@ -1,0 +1,326 @@
+import { CLOCK_SHIFT, LONG_ACKED, REREAD } from './config.ts';
+import type { Device } from './device.ts';
+import { ensure, type HistoryItem, type Interval } from './dynamo.ts';
+import { applyChange, mayActAt, receivesAt, STILL_MEMBER } from './membership.ts';
+import { readHistory } from './rebuild.ts';
+import {
+  type ConversationName,
+  type Entry,
+  type Gap,
+  type GapReason,
+  type IncomingRecord,
+  isGap,
+  type PageEntry,
+  type User,
+} from './records.ts';
+import type { World } from './world.ts';
+
+/** What of the invariants (DESIGN.md, "What must hold") was broken, by the name that a test expects. */
+export type BrokenKind =
+  | 'lost'
+  | 'stuck'
+  | 'unsettled'
+  | 'trim'
+  | 'dense'
+  | 'confirmed'
+  | 'order'
+  | 'generation'
+  | 'twice'
+  | 'double'
+  | 'old'
+  | 'past'
+  | 'wrong'
+  | 'content'
+  | 'gap'
+  | 'resurrected'
+  | 'exiled'
+  | 'drained'
+  | 'held'
+  | 'unwoken'
+  | 'blocked';
+
+type Seen = { generation: number; seq: number; confirmedAt: number | undefined };
+/** What the checker knows of a device, from outside. */
+type Book = {
+  madeAt: number | undefined;
+  /** When it came back after its retention; it starts anew then. */
+  returnedAt: number | undefined;
+  /** Undelivered entries of a user without any active device, which the next device takes over. */
+  takesOver: Set<string>;
+  gaps: Map<string, GapReason>;
+  /** Trimmed while it was unseen for its retention. */
+  expired: Set<string>;
+  seen: Map<string, Seen>;
+  firstPositions: Map<ConversationName, number>;
+  /** Generation → the highest seq that a welcome or reset confirmed as acked. */
+  confirmed: Map<number, number>;
+};
+
+/** Knows the truth from the log alone, and watches what each device is given. */
+export class Checker {
+  /** The first copy of each (sender, id) that its sender was allowed to send: what must be delivered. */
+  readonly valid = new Map<string, IncomingRecord>();
+  private readonly members = new Map<ConversationName, Map<User, Interval[]>>();
+  private readonly books = new Map<Device, Book>();
+  private readonly placed = new Map<string, string[]>();
+  private readonly overflowed = new Map<User, Set<string>>();
+  private readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  begin(conversation: ConversationName, users: readonly User[]): void {
+    this.members.set(conversation, new Map(users.map((user) => [user, [{ joined: -1, left: STILL_MEMBER }]])));
+  }
+
+  onAppended(record: IncomingRecord): void {
+    const members = ensure(this.members, record.conversation, () => new Map<User, Interval[]>());
+    if (record.t === 'garbage' || !mayActAt(members.get(record.from) ?? [], record.offset)) return;
+    if (record.t === 'members' && !applyChange(members, record)) return;
+    const key = `${record.from}/${record.id}`;
+    if (!this.valid.has(key)) this.valid.set(key, record);
+  }
+
+  /** Invariant 3: one (sender, id) has one position. */
+  onStored(item: HistoryItem, history: Map<number, HistoryItem>): void {
+    for (const other of history.values()) {
+      if (other.id !== item.id || other.from !== item.from || other.position === item.position) continue;
+      const [a, b] = [this.record(item), this.record(other)];
+      // Claims are made again for an hour only: a repeat after that, and after a loss, is another message.
+      if (Math.abs(a.appendedAt - b.appendedAt) < REREAD - CLOCK_SHIFT)
+        this.world.fail('twice', `${item.id} at ${other.position} and ${item.position}`);
+    }
+  }
+
+  onEntryPlaced(generation: number, entry: Entry): void {
+    ensure(this.placed, `${generation}/${entry.seq}`, () => []).push(entry.id);
+  }
+
+  onOverflow(user: User, entry: Entry): void {
+    ensure(this.overflowed, user, () => new Set()).add(entry.id);
+  }
+
+  /** Invariant 6: nothing is trimmed before all active devices acked it. */
+  onTrimmed(user: User, entry: Entry): void {
+    for (const device of this.world.devicesOf(user)) {
+      if (!this.isActive(device)) this.book(device).expired.add(entry.id);
+      else if (this.owesEntry(device, entry) && !this.has(device, entry.id))
+        this.world.fail('trim', `${entry.id} is trimmed, ${device.name} hasn't got it`);
+    }
+  }
+
+  /** What was deleted before the cut must not be in a rebuilt inbox with its text. */
+  onRebuilt(entries: readonly Entry[], below: readonly number[] | undefined): void {
+    for (const record of this.valid.values()) {
+      if (
+        record.t !== 'delete' ||
+        !below ||
+        record.offset >= (below[this.world.kafka.partitionOf(record.conversation)] ?? 0)
+      )
+        continue;
+      const text = entries.find(
+        (entry) =>
+          entry.conversation === record.conversation && entry.position === record.target && entry.content !== undefined,
+      );
+      if (text) this.world.fail('resurrected', `${text.id} is in a rebuilt inbox, deleted at ${record.offset}`);
+    }
+  }
+
+  /** @param takesOver what nobody has acked, where no other device is active any more. */
+  onDeviceMade(user: User, name: string, takesOver: readonly Entry[]): void {
+    const device = this.world.devicesOf(user).find((candidate) => candidate.name === name) as Device;
+    const book = this.book(device);
+    if (book.madeAt !== undefined) return;
+    book.madeAt = this.world.scheduler.now;
+    for (const entry of takesOver) book.takesOver.add(entry.id);
+  }
+
+  /** A device comes to a gateway: one that was unseen for its retention starts anew. */
+  onConnecting(device: Device): void {
+    const book = this.book(device);
+    if (book.madeAt !== undefined && !this.isActive(device)) book.returnedAt = this.world.scheduler.now;
+  }
+
+  onConfirmed(device: Device, generation: number, acked: number): void {
+    const book = this.book(device);
+    book.confirmed.set(generation, Math.max(acked, book.confirmed.get(generation) ?? 0));
+    for (const seen of book.seen.values())
+      if (seen.generation === generation && seen.seq <= acked) seen.confirmedAt ??= this.world.scheduler.now;
+  }
+
+  /** Invariants 2, 4, 5: of one entry that a device gets. */
+  onDelivered(device: Device, generation: number, lastSeq: number, entry: PageEntry): void {
+    const from = isGap(entry) ? entry.from : entry.seq;
+    if (generation !== device.generation)
+      this.world.fail('generation', `${device.name} gets ${generation} in ${device.generation}`);
+    if (from !== lastSeq + 1) this.world.fail('dense', `${device.name} gets ${from} after ${lastSeq}`);
+    if (isGap(entry)) this.onGap(device, generation, entry);
+    else this.onEntry(device, generation, entry);
+  }
+
+  private onGap(device: Device, generation: number, gap: Gap): void {
+    const { gaps } = this.book(device);
+    for (let seq = gap.from; seq <= gap.seq; seq++) {
+      for (const id of this.placed.get(`${generation}/${seq}`) ?? []) {
+        if (!this.isRightly(device, gap.reason, id))
+          this.world.fail('gap', `${device.name} gets a gap for ${id}: ${gap.reason}`);
+        gaps.set(id, gap.reason);
+      }
+    }
+  }
+
+  private isRightly(device: Device, reason: GapReason, id: string): boolean {
+    const overflowed = this.overflowed.get(device.user)?.has(id) ?? false;
+    if (reason === 'overflow') return overflowed || this.has(device, id);
+    if (reason === 'dead-lettered') return this.isDeadLetter(device, id);
+    if (reason === 'device-expired')
+      return (
+        overflowed ||
+        this.has(device, id) ||
+        this.book(device).expired.has(id) ||
+        this.book(device).returnedAt !== undefined
+      );
+    const record = [...this.valid.values()].find((candidate) => candidate.id === id);
+    const skew = this.world.fault('clocks') ? 2 * CLOCK_SHIFT : 0;
+    return (
+      record?.t === 'send' &&
+      record.ttl !== undefined &&
+      record.appendedAt + record.ttl <= this.world.scheduler.now + skew
+    );
+  }
+
+  private onEntry(device: Device, generation: number, entry: Entry): void {
+    const { world } = this;
+    const book = this.book(device);
+    const { id, seq, conversation, position } = entry;
+    const record = this.record(entry);
+    if (seq <= (book.confirmed.get(generation) ?? 0))
+      world.fail('confirmed', `${device.name} gets ${seq} again in ${generation}`);
+    const members = this.members.get(conversation)?.get(device.user) ?? [];
+    if (!receivesAt(members, position))
+      world.fail('wrong', `${device.name} gets ${id} at ${position}, members ${JSON.stringify(members)}`);
+    if (entry.content !== undefined && record.t === 'send' && record.content !== entry.content)
+      world.fail('content', `${id} has another content`);
+    const seen = book.seen.get(id);
+    if (seen?.generation === generation && seen.seq !== seq)
+      world.fail('double', `${device.name} gets ${id} as ${seen.seq} and ${seq} in ${generation}`);
+    if (seen && this.isLongConfirmed(seen, generation))
+      world.fail('old', `${device.name} gets ${id} again, confirmed at ${seen.confirmedAt}`);
+    if (!seen) this.onFirst(device, book, entry, record);
+    book.seen.set(id, { generation, seq, confirmedAt: seen?.generation === generation ? seen.confirmedAt : undefined });
+  }
+
+  /** In order of position within a conversation, and nothing from long before the device was made. */
+  private onFirst(device: Device, book: Book, entry: Entry, record: IncomingRecord): void {
+    const { conversation, id, position } = entry;
+    const before = book.firstPositions.get(conversation) ?? -1;
+    if (position <= before && this.owesEntry(device, entry) && !book.gaps.has(id))
+      this.world.fail('order', `${device.name} gets ${conversation} ${position} after ${before}`);
+    book.firstPositions.set(conversation, Math.max(before, position));
+    const isFirst = this.world.dynamo.devices.get(device.user)?.get(device.name)?.start === undefined;
+    if (
+      !isFirst &&
+      book.madeAt !== undefined &&
+      record.appendedAt < book.madeAt - LONG_ACKED &&
+      !book.takesOver.has(id)
+    ) {
+      this.world.fail('past', `${device.name} was made at ${book.madeAt} and gets ${id} of ${record.appendedAt}`);
+    }
+  }
+
+  private isLongConfirmed(seen: Seen, generation: number): boolean {
+    const { losses } = this.world.redis;
+    const { confirmedAt } = seen;
+    if (confirmedAt === undefined || seen.generation === generation || losses.length === 0) return false;
+    return !losses.some((loss) => loss - confirmedAt < LONG_ACKED && loss >= confirmedAt);
+  }
+
+  /** What must still come to somebody: the accepted, the members' and in time, that no gap and no dead letter stands for. */
+  missing(): string[] {
+    const missing: string[] = [];
+    for (const device of this.world.devices) {
+      if (device.isAbsent) continue;
+      for (const record of this.valid.values())
+        if (this.owes(device, record) && !this.has(device, record.id)) missing.push(`${record.id}->${device.name}`);
+    }
+    return missing;
+  }
+
+  /** Whether a device that is away is owed anything that nobody would tell it of. */
+  owesAny(device: Device): boolean {
+    return [...this.valid.values()].some(
+      (record) =>
+        this.owes(device, record) && !this.has(device, record.id) && !this.overflowed.get(device.user)?.has(record.id),
+    );
+  }
+
+  /** No page of history shows the text of what was deleted. */
+  checkHistory(): void {
+    for (const record of this.valid.values()) {
+      if (record.t !== 'delete') continue;
+      const item = readHistory(this.world, record.conversation).find(
+        (candidate) => candidate.position === record.target,
+      );
+      if (item?.content !== undefined)
+        this.world.fail('resurrected', `${item.id} is in the history, deleted at ${record.offset}`);
+    }
+  }
+
+  private has(device: Device, id: string): boolean {
+    return device.stored.has(id) || this.book(device).gaps.has(id) || this.isDeadLetter(device, id);
+  }
+
+  private isDeadLetter(device: Device, id: string): boolean {
+    return this.world.kafka.deadLetters.some((letter) => letter.device === device.name && letter.id === id);
+  }
+
+  private owesEntry(device: Device, entry: Entry): boolean {
+    const record = this.valid.get(`${entry.from}/${entry.id}`);
+    return record !== undefined && this.owes(device, record);
+  }
+
+  private owes(device: Device, record: IncomingRecord): boolean {
+    const book = this.book(device);
+    if (book.madeAt === undefined || book.expired.has(record.id)) return false;
+    const isFirst = this.world.dynamo.devices.get(device.user)?.get(device.name)?.start === undefined;
+    const since = book.returnedAt ?? (isFirst ? -1 : book.madeAt);
+    if (record.appendedAt <= since && !book.takesOver.has(record.id)) return false;
+    if (!receivesAt(this.members.get(record.conversation)?.get(device.user) ?? [], record.offset)) return false;
+    return record.from !== device.user || record.t === 'members' || this.hadTwoDevices(device.user, record.appendedAt);
+  }
+
+  /** Own copies are owed once a second device is there. */
+  private hadTwoDevices(user: User, time: number): boolean {
+    const made = this.world
+      .devicesOf(user)
+      .filter((device) => (this.book(device).madeAt ?? Number.POSITIVE_INFINITY) < time);
+    return made.length > 1 && !this.world.fault('expiry');
+  }
+
+  /** Connected, or seen within the retention: as a patient observer sees it. */
+  isActive(device: Device): boolean {
+    return (
+      device.connection !== undefined || this.world.scheduler.now - device.lastOnlineAt < this.world.deviceRetention
+    );
+  }
+
+  private record(place: { conversation: ConversationName; position: number }): IncomingRecord {
+    return this.world.kafka.incoming[this.world.kafka.partitionOf(place.conversation)]?.[
+      place.position
+    ] as IncomingRecord;
+  }
+
+  private book(device: Device): Book {
+    return ensure(this.books, device, () => ({
+      madeAt: undefined,
+      returnedAt: undefined,
+      takesOver: new Set(),
+      gaps: new Map(),
+      expired: new Set(),
+      seen: new Map(),
+      firstPositions: new Map(),
+      confirmed: new Map(),
+    }));
+  }
+}

@@ -1,0 +1,296 @@
+import { PAGE, POISON_CONNECTION_TICKS, POISON_CONNECTIONS, POISON_TICKS } from './config.ts';
+import {
+  activeDevices,
+  drainedAt,
+  findInbox,
+  moveCursor,
+  pageAfter,
+  release,
+  sessionsOf,
+  windowEnd,
+} from './inbox-scripts.ts';
+import type { ConnectionId, DeviceName, Entry, Hint, User } from './records.ts';
+import type { Inbox, Script, Session } from './redis.ts';
+import type { World } from './world.ts';
+
+/** The scripts at one user's keys that a connection needs: register, page, reset, and what the gateway says again. */
+
+export type Standing = { generation: number; acked: number; tail: number };
+type Asker = { user: User; device: DeviceName; connection: ConnectionId; slot: number; lease: number };
+export type Connected = { replaced: { connection: ConnectionId; slot: number }[]; standing: Standing | undefined };
+
+/** Whether this inbox can serve this device: whole, and nothing that the device needs was taken for its age (decision 10). */
+function serves(world: World, inbox: Inbox | undefined, device: DeviceName): inbox is Inbox {
+  if (!inbox || inbox.partial) return false;
+  const cursor = inbox.cursors[device];
+  if (cursor !== undefined && cursor < inbox.agedTo && world.rule('ageMark')) {
+    inbox.partial = true;
+    return false;
+  }
+  return true;
+}
+
+/** Replaces the device's older session, registers this one, and says where the device stands, where that is known (decision 13). */
+export function connect(world: World, at: Script, asker: Asker): Connected {
+  const sessions = sessionsOf(at, asker.user);
+  const replaced: Connected['replaced'] = [];
+  for (const [connection, session] of Object.entries(sessions)) {
+    if (session.device !== asker.device) continue;
+    replaced.push({ connection, slot: session.slot });
+    delete sessions[connection];
+  }
+  sessions[asker.connection] = {
+    slot: asker.slot,
+    lease: asker.lease,
+    device: asker.device,
+    since: at.now,
+    mode: 'draining',
+    sent: undefined,
+  };
+  const inbox = findInbox(world, at, asker.user);
+  const cursor = inbox?.cursors[asker.device];
+  if (!serves(world, inbox, asker.device) || cursor === undefined) return { replaced, standing: undefined };
+  inbox.seen[asker.device] = at.now;
+  return { replaced, standing: { generation: inbox.generation, acked: cursor, tail: inbox.tail } };
+}
+
+export type Asserted = 'fine' | 'replaced' | 'unknown';
+
+/** What a gateway says again of each of its connections: a session that a loss took is put back (decision 13). */
+export function reassert(world: World, at: Script, asker: Asker, generation: number | undefined): Asserted {
+  const sessions = sessionsOf(at, asker.user);
+  const mine = sessions[asker.connection];
+  if (!mine) {
+    if (Object.values(sessions).some((other) => other.device === asker.device)) return 'replaced';
+    sessions[asker.connection] = {
+      slot: asker.slot,
+      lease: asker.lease,
+      device: asker.device,
+      since: at.now,
+      mode: 'draining',
+      sent: undefined,
+    };
+  }
+  const inbox = findInbox(world, at, asker.user);
+  if (inbox?.cursors[asker.device] !== undefined) inbox.seen[asker.device] = at.now;
+  return mine && inbox && !inbox.partial && inbox.generation === generation ? 'fine' : 'unknown';
+}
+
+/** Compare-and-delete: a connection that was replaced takes nothing with it. */
+export function disconnect(world: World, at: Script, asker: Asker): void {
+  const sessions = sessionsOf(at, asker.user);
+  const session = sessions[asker.connection];
+  if (!world.rule('disconnectCompares')) {
+    for (const [connection, other] of Object.entries(sessions))
+      if (other.device === asker.device) delete sessions[connection];
+  }
+  delete sessions[asker.connection];
+  const inbox = findInbox(world, at, asker.user);
+  const cursor = inbox?.cursors[asker.device];
+  if (!session || !inbox || inbox.partial || cursor === undefined) return;
+  inbox.seen[asker.device] = at.now;
+  suspect(at, inbox, session, cursor);
+}
+
+/**
+ * Counts the connections that ended with one entry alone unacked. Where more were under way, the entry at the head is
+ * suspected, and goes alone to the next connection (decision 16).
+ */
+function suspect(at: Script, inbox: Inbox, session: Session, cursor: number): void {
+  const seq = cursor + 1;
+  if (at.now - session.since < POISON_CONNECTION_TICKS || (session.sent ?? 0) < seq) return;
+  const before = inbox.suspects[session.device];
+  const known = before?.seq === seq ? before : { seq, connections: 0, since: at.now };
+  inbox.suspects[session.device] = known;
+  if (session.sent === seq) known.connections++;
+}
+
+/** The entry that a device dies of each time it gets it, if there is one. */
+export function poisonOf(
+  world: World,
+  at: Script,
+  user: User,
+  device: DeviceName,
+): { entry: Entry; generation: number } | undefined {
+  const inbox = findInbox(world, at, user);
+  const known = inbox?.suspects[device];
+  if (!inbox || inbox.partial || known?.seq !== (inbox.cursors[device] ?? -1) + 1) return undefined;
+  if (known.connections < POISON_CONNECTIONS || at.now - known.since < POISON_TICKS) return undefined;
+  const entry = inbox.entries.find((candidate) => candidate.seq === known.seq);
+  return entry && { entry, generation: inbox.generation };
+}
+
+export type Opened = 'gone' | 'rebuild' | Hint;
+
+/** The first page of a connection (decision 14). */
+export function open(world: World, at: Script, user: User, device: DeviceName, connection: ConnectionId): Opened {
+  const inbox = findInbox(world, at, user);
+  const session = sessionsOf(at, user)[connection];
+  if (!session) return 'gone';
+  if (!serves(world, inbox, device)) return 'rebuild';
+  ensureCursor(world, at, user, inbox, device);
+  session.sent = undefined;
+  const page = release(world, at, inbox, session);
+  const { generation, tail } = inbox;
+  return {
+    connection,
+    generation,
+    welcome: { acked: inbox.cursors[device] ?? 0, tail },
+    page,
+    ...drainedAt(inbox, session),
+  };
+}
+
+/**
+ * A device without a cursor: a user's first starts at the first entry kept, a later one at its birth, and where no other is
+ * active any more it starts where the last one stood (decision 7).
+ */
+export function ensureCursor(world: World, at: Script, user: User, inbox: Inbox, device: DeviceName): void {
+  inbox.seen[device] = at.now;
+  if (inbox.cursors[device] !== undefined) return;
+  const active = activeDevices(world, at, user, inbox);
+  const others = Object.keys(inbox.cursors);
+  const row = world.dynamo.devices.get(user)?.get(device);
+  const lastSeen = others.sort((a, b) => (inbox.seen[b] ?? 0) - (inbox.seen[a] ?? 0))[0];
+  let cursor = inbox.base;
+  if (lastSeen !== undefined && active.length === 0 && world.rule('nextWhereLastStood'))
+    cursor = Math.max(inbox.base, inbox.cursors[lastSeen] ?? 0);
+  else if (
+    others.length > 0 &&
+    row?.start !== undefined &&
+    at.now - row.seenAt < world.deviceRetention &&
+    world.rule('deviceStart')
+  ) {
+    for (const entry of inbox.entries) {
+      if (entry.position >= (row.start[entry.partition] ?? 0)) break;
+      cursor = entry.seq;
+    }
+  } else if (others.length > 0) cursor = inbox.tail;
+  inbox.cursors[device] = cursor;
+  const takesOver = active.length === 0 && lastSeen !== undefined;
+  world.checker.onDeviceMade(
+    user,
+    device,
+    takesOver ? inbox.entries.filter((entry) => entry.seq > (inbox.cursors[lastSeen] ?? 0)) : [],
+  );
+}
+
+/** The next generation for a connection: where it stands now, and its first page. */
+export function reset(
+  world: World,
+  at: Script,
+  user: User,
+  connection: ConnectionId,
+): { slot: number; hint: Hint } | undefined {
+  const inbox = findInbox(world, at, user);
+  const session = sessionsOf(at, user)[connection];
+  if (!inbox || inbox.partial || !session) return undefined;
+  const acked = inbox.cursors[session.device];
+  if (acked === undefined) return undefined;
+  session.sent = undefined;
+  const page = release(world, at, inbox, session);
+  return {
+    slot: session.slot,
+    hint: {
+      connection,
+      generation: inbox.generation,
+      reset: { acked, tail: inbox.tail },
+      page,
+      ...drainedAt(inbox, session),
+    },
+  };
+}
+
+export type AckReply =
+  | 'partial'
+  | 'stale'
+  | 'refused'
+  | { hint: Hint | undefined; slot: number | undefined; empty: boolean };
+
+/** @param position what the gateway sent at that seq: a mismatch means that it was another entry (decision 14). -1: a gap, or unknown. */
+export function ack(
+  world: World,
+  at: Script,
+  asker: Omit<Asker, 'slot' | 'lease'>,
+  generation: number,
+  seq: number,
+  position: number,
+): AckReply {
+  const { user, device, connection } = asker;
+  const inbox = findInbox(world, at, user);
+  if (!inbox || inbox.partial || inbox.cursors[device] === undefined) return 'partial';
+  if (inbox.generation !== generation) return 'stale';
+  const entry = inbox.entries.find((candidate) => candidate.seq === seq);
+  if (entry && position >= 0 && entry.position !== position && world.rule('ackPosition')) return 'refused';
+  const { empty } = moveCursor(world, at, user, inbox, device, seq);
+  return { ...nextPage(world, at, user, inbox, connection), empty };
+}
+
+/** For this device, and it alone, the entry counts as acked; a gap stands in its place (decision 16). */
+export function nack(
+  world: World,
+  at: Script,
+  asker: Omit<Asker, 'slot' | 'lease'>,
+  generation: number,
+  seq: number,
+): AckReply {
+  const { user, device, connection } = asker;
+  const inbox = findInbox(world, at, user);
+  const cursor = inbox?.cursors[device];
+  if (!inbox || inbox.partial || cursor === undefined) return 'partial';
+  if (inbox.generation !== generation) return 'stale';
+  if (seq > cursor && seq <= inbox.tail) {
+    inbox.beyond[device] ??= {};
+    inbox.beyond[device][seq] = 'nacked';
+  }
+  const { empty } = moveCursor(world, at, user, inbox, device, cursor);
+  return { ...nextPage(world, at, user, inbox, connection), empty };
+}
+
+/** Each ack releases the next page (decision 14). */
+function nextPage(
+  world: World,
+  at: Script,
+  user: User,
+  inbox: Inbox,
+  connection: ConnectionId,
+): { hint: Hint | undefined; slot: number | undefined } {
+  const session = sessionsOf(at, user)[connection];
+  if (session?.mode !== 'draining') return { hint: undefined, slot: session?.slot };
+  const page = release(world, at, inbox, session);
+  const drained = drainedAt(inbox, session);
+  const hint =
+    page.length > 0 || drained.drained !== undefined
+      ? { connection, generation: inbox.generation, page, ...drained }
+      : undefined;
+  return { hint, slot: session.slot };
+}
+
+export type Refilled = 'gone' | 'rebuild' | 'reset' | { slot: number; tooLow: boolean; hint: Hint };
+
+/** From what the gateway has really written; the session goes on from there (decision 12). */
+export function refill(
+  world: World,
+  at: Script,
+  user: User,
+  connection: ConnectionId,
+  generation: number,
+  from: number,
+): Refilled {
+  const inbox = findInbox(world, at, user);
+  const session = sessionsOf(at, user)[connection];
+  if (!session) return 'gone';
+  if (!inbox || inbox.partial) return 'rebuild';
+  if (generation !== inbox.generation) return 'reset';
+  const { device, slot } = session;
+  const cursor = inbox.cursors[device] ?? inbox.base;
+  // What is gone from the list and is no gap either was acked, or has aged: only a new connection can sort that out.
+  const tooLow = from <= inbox.base && (cursor >= inbox.base || from <= inbox.agedTo);
+  const room = Math.max(0, windowEnd(inbox, device) - from + 1);
+  const page = tooLow ? [] : pageAfter(world, at, inbox, device, from - 1, Math.min(PAGE, room));
+  if (!tooLow && world.rule('probe')) {
+    session.sent = page.at(-1)?.seq ?? from - 1;
+    session.mode = session.sent >= inbox.tail ? 'live' : 'draining';
+  }
+  return { slot, tooLow, hint: { connection, generation, page, ...drainedAt(inbox, session) } };
+}
