@@ -77,6 +77,7 @@ export class ConsumerSession {
 
   /** @throws where Kafka can't be reached now. Afterwards, what goes wrong ends the session. */
   async open(): Promise<void> {
+    if (this.#closing) return;
     const { events } = this.#consumer;
     const { topic, fromBeginning, onJoined, onRebalancing, onBatch } = this.#options;
     this.#consumer.on(events.GROUP_JOIN, ({ payload }) => {

@@ -7,7 +7,7 @@ import type { KafkaEvents } from './events.ts';
 import { Generation } from './generation.ts';
 import type { BatchHandler } from './log-record.ts';
 import { settledWithin } from './settled-within.ts';
-import { findStart } from './start-offsets.ts';
+import { checkSameLog, findStart } from './start-offsets.ts';
 import { logEnds } from './topics.ts';
 
 const FIRST_RETRY_MS = 200;
@@ -65,6 +65,8 @@ export class LogConsumer {
   #generationAbort = new AbortController();
   /** By partition: handlers of former generations that may still run. */
   #running = new Map<number, Promise<void>>();
+  /** By partition: the last commit that was seen of it. */
+  #known = new Map<number, number>();
   #assigning: Promise<unknown> = Promise.resolve();
   #prepared = false;
   #stopping = new AbortController();
@@ -147,7 +149,10 @@ export class LogConsumer {
     this.#lifelessChecks = 0;
     let reason: string;
     try {
-      await session.open();
+      const { signal } = this.#stopping;
+      const onLogReplaced = this.#logReplaced.bind(this);
+      await checkSameLog({ admin: this.#admin, groupId, topic, known: this.#known, signal, onLogReplaced });
+      if (this.#fatal === undefined) await session.open();
       reason = await session.ended;
     } catch (error) {
       reason = `not connected: ${error instanceof Error ? error.message : String(error)}`;
@@ -168,8 +173,7 @@ export class LogConsumer {
     this.#events.assigned?.(topic, partitions);
     const prepared = this.#assigning.then(() => this.#prepare(partitions, signal));
     this.#assigning = prepared;
-    const onLogReplaced = (partition: number, position: number, end: number) =>
-      this.#logReplaced(partition, position, end);
+    const onLogReplaced = this.#logReplaced.bind(this);
     this.#generation = new Generation({
       topic,
       partitions,
@@ -177,6 +181,7 @@ export class LogConsumer {
       startOffsets: findStart({
         ...this.#options,
         admin: this.#admin,
+        known: this.#known,
         events: this.#events,
         partitions,
         signal,

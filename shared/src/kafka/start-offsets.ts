@@ -11,37 +11,60 @@ const MOST_RETRY_MS = 5000;
 const LOOKUPS_UNTIL_REPLACED = 5;
 const LOOKUP_AGAIN_MS = 1000;
 
-type StartOptions = {
+type CheckOptions = {
   admin: AdminHolder;
   groupId: string;
   topic: string;
-  partitions: readonly number[];
-  /** Aborts when the assignment is void. */
+  /**
+   * By partition, the last commit that was seen, from lookup to lookup: kafkajs, where it finds its offset out of range,
+   * forgets it in the group for the log's beginning, which would hide that anything was lost.
+   */
+  known: Map<number, number>;
+  /** Aborts when the answer is no longer wanted. */
   signal: AbortSignal;
-  seek: (partition: number, offset: number) => void;
   onLogReplaced: (partition: number, position: number, end: number) => void;
+};
+
+type StartOptions = CheckOptions & {
+  partitions: readonly number[];
+  seek: (partition: number, offset: number) => void;
   logger: Logger;
   events: KafkaEvents;
 };
+
+/**
+ * Whether the log ends below what the group has committed of it, on any partition; asked before the join, as kafkajs would
+ * soon forget (see `known`). @throws where Kafka can't be asked now.
+ */
+export async function checkSameLog({
+  admin,
+  groupId,
+  topic,
+  known,
+  signal,
+  onLogReplaced,
+}: CheckOptions): Promise<void> {
+  // More than once: a leader that has just been elected may not know its own end yet.
+  for (let lookup = 1; !signal.aborted; lookup++) {
+    const { committed, ends } = await admin.use((client) => readOffsets(client, groupId, topic));
+    const beyond = [...committed].find(([partition, offset]) => offset > (ends.get(partition) ?? 0));
+    for (const [partition, offset] of committed) known.set(partition, offset);
+    if (beyond === undefined) return;
+    const [partition, offset] = beyond;
+    if (lookup >= LOOKUPS_UNTIL_REPLACED) return onLogReplaced(partition, offset, ends.get(partition) ?? 0);
+    await sleep(LOOKUP_AGAIN_MS, signal);
+  }
+}
 
 /**
  * Where each assigned partition begins: at its committed offset, else at the beginning of the log. Tried until Kafka
  * answers. @throws Error once the assignment is void.
  */
 export async function findStart(options: StartOptions): Promise<Map<number, number>> {
-  const { admin, groupId, topic, partitions, signal, logger } = options;
-  for (let attempt = 1, replaced = 0; !signal.aborted; attempt++) {
+  const { admin, groupId, topic, signal, logger } = options;
+  for (let attempt = 1; !signal.aborted; attempt++) {
     try {
-      const found = await admin.use((client) => readOffsets(client, groupId, topic));
-      if (signal.aborted) break;
-      const beyond = partitions.find(
-        (partition) => (found.committed.get(partition) ?? 0) > (found.ends.get(partition) ?? 0),
-      );
-      if (beyond === undefined) return startOf(options, found);
-      // More than once: a leader that has just been elected may not know its own end yet.
-      if (++replaced >= LOOKUPS_UNTIL_REPLACED)
-        options.onLogReplaced(beyond, found.committed.get(beyond)!, found.ends.get(beyond) ?? 0);
-      await sleep(LOOKUP_AGAIN_MS, signal);
+      return startOf(options, await admin.use((client) => readOffsets(client, groupId, topic)));
     } catch (error) {
       logger.warn({ topic, groupId, attempt, err: error }, 'kafka: committed offsets not read, trying again');
       await sleep(backoffMs(attempt - 1, FIRST_RETRY_MS, MOST_RETRY_MS), signal);
@@ -50,13 +73,18 @@ export async function findStart(options: StartOptions): Promise<Map<number, numb
   throw new Error('the assignment is void');
 }
 
-function startOf({ topic, partitions, events, logger, seek }: StartOptions, found: LogOffsets): Map<number, number> {
+function startOf(options: StartOptions, found: LogOffsets): Map<number, number> {
+  const { topic, partitions, known, events, logger, seek, onLogReplaced } = options;
   const start = new Map<number, number>();
   for (const partition of partitions) {
     const begin = found.begins.get(partition) ?? 0;
-    const last = found.committed.get(partition);
+    const end = found.ends.get(partition) ?? 0;
+    const last = found.committed.get(partition) ?? known.get(partition);
     start.set(partition, Math.max(begin, last ?? 0));
-    if (last === undefined || last >= begin) continue;
+    if (last === undefined) continue;
+    known.set(partition, last);
+    if (last > end) onLogReplaced(partition, last, end);
+    if (last >= begin) continue;
     events.jumped?.(topic, partition, last, begin);
     logger.error(
       { topic, partition, from: last, to: begin },
