@@ -3,11 +3,13 @@ import { CLOSE } from '@restante/shared/contract/codes';
 import { decodeOutgoing, TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
+import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
 import { startSlotReader } from '@restante/shared/kafka/slot-reader';
 import { incomingTopic } from '@restante/shared/kafka/topics';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
+import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metrics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
@@ -40,9 +42,20 @@ const MAX_EARLY_FRAMES = 256;
 export async function startGateway(config: Config, logger: Logger): Promise<App> {
   const uws = await loadUws();
   const authenticate = createAuthenticate(config);
-  const redis = new RedisStore({ url: config.REDIS_URL, cluster: config.REDIS_CLUSTER, logger });
+  const redis = new RedisStore({
+    url: config.REDIS_URL,
+    cluster: config.REDIS_CLUSTER,
+    username: config.REDIS_USERNAME,
+    password: config.REDIS_PASSWORD,
+    logger,
+  });
   const dynamo = createDynamo({ endpoint: config.DYNAMODB_ENDPOINT, region: config.AWS_REGION });
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
+  const kafka = createKafka({
+    brokers: config.KAFKA_BROKERS,
+    clientId: config.SERVICE_NAME,
+    logger,
+    ...kafkaAuth(config),
+  });
   const inbox = new Inbox(redis, {
     retentionSeconds: config.INBOX_RETENTION_SECONDS,
     maxEntries: config.INBOX_MAX_ENTRIES,
@@ -175,6 +188,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
 
   const listening = await listen(uws, app, config.HOST, config.PORT);
   const admin = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
+  const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'gateway' });
   slot.start();
   connections.start();
   logger.info({ port: uws.us_socket_local_port(listening), admin: admin.url }, 'gateway listens');
@@ -186,6 +200,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       connections.stop();
       await slot.stop();
       await producer.stop();
+      await stopMetrics();
       await admin.close();
       await redis.close();
       dynamo.destroy();

@@ -2,11 +2,13 @@ import { TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
+import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
 import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
+import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metrics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
@@ -27,9 +29,20 @@ const MAX_UNFINISHED_BYTES = 32 * 1024 * 1024;
 
 /** Wires messaging, top to bottom, and starts it. @throws Error naming the store that keeps it from starting */
 export async function startMessaging(config: Config, logger: Logger): Promise<App> {
-  const redis = new RedisStore({ url: config.REDIS_URL, cluster: config.REDIS_CLUSTER, logger });
+  const redis = new RedisStore({
+    url: config.REDIS_URL,
+    cluster: config.REDIS_CLUSTER,
+    username: config.REDIS_USERNAME,
+    password: config.REDIS_PASSWORD,
+    logger,
+  });
   const dynamo = createDynamo({ endpoint: config.DYNAMODB_ENDPOINT, region: config.AWS_REGION });
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
+  const kafka = createKafka({
+    brokers: config.KAFKA_BROKERS,
+    clientId: config.SERVICE_NAME,
+    logger,
+    ...kafkaAuth(config),
+  });
   const inbox = new Inbox(redis, {
     retentionSeconds: config.INBOX_RETENTION_SECONDS,
     maxEntries: config.INBOX_MAX_ENTRIES,
@@ -102,6 +115,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     return { ready: reasons.length === 0, reasons };
   };
   const admin = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
+  const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'messaging' });
   logger.info({ admin: admin.url }, 'messaging runs');
 
   return {
@@ -110,6 +124,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
       await logIdentity.stop();
       await producer.stop();
       leases.stop();
+      await stopMetrics();
       await admin.close();
       await redis.close();
       dynamo.destroy();

@@ -3,11 +3,13 @@ import { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { AdminHolder } from '@restante/shared/kafka/admin-holder';
+import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
 import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
+import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metrics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
@@ -31,9 +33,20 @@ const MAX_UNFINISHED_BYTES = 16 * 1024 * 1024;
 
 /** Wires notification, top to bottom, and starts it. @throws Error naming the store that keeps it from starting */
 export async function startNotification(config: Config, logger: Logger): Promise<App> {
-  const redis = new RedisStore({ url: config.REDIS_URL, cluster: config.REDIS_CLUSTER, logger });
+  const redis = new RedisStore({
+    url: config.REDIS_URL,
+    cluster: config.REDIS_CLUSTER,
+    username: config.REDIS_USERNAME,
+    password: config.REDIS_PASSWORD,
+    logger,
+  });
   const dynamo = createDynamo({ endpoint: config.DYNAMODB_ENDPOINT, region: config.AWS_REGION });
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
+  const kafka = createKafka({
+    brokers: config.KAFKA_BROKERS,
+    clientId: config.SERVICE_NAME,
+    logger,
+    ...kafkaAuth(config),
+  });
   const inbox = new Inbox(redis, {
     retentionSeconds: config.INBOX_RETENTION_SECONDS,
     maxEntries: config.INBOX_MAX_ENTRIES,
@@ -106,6 +119,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
     return { ready: reasons.length === 0, reasons };
   };
   const adminServer = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
+  const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'notification' });
   logger.info({ admin: adminServer.url }, 'notification runs');
 
   return {
@@ -119,6 +133,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
       await producer.stop();
       leases.stop();
       await admin.close();
+      await stopMetrics();
       await adminServer.close();
       await redis.close();
       dynamo.destroy();

@@ -107,6 +107,13 @@ test('what happened since the last line is written when it stops', async () => {
   expect(parse(written)).toMatchObject([{ connections: 1 }]);
 });
 
+test('without a namespace nothing is written', async () => {
+  const { registry, written, options } = setUp();
+  new Gauge({ name: 'restante_gateway_connections', help: 'h', registers: [registry] }).set(1);
+  await startCloudWatchMetrics({ ...options, namespace: undefined })();
+  expect(written).toEqual([]);
+});
+
 test("a service's name is not repeated in its metrics' names", () => {
   expect(cloudWatchName('gateway', 'restante_gateway_connections')).toBe('connections');
   expect(cloudWatchName('messaging', 'restante_kafka_lag')).toBe('kafka_lag');

@@ -1,4 +1,4 @@
-import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
+import { type MetricObjectWithValues, type MetricValue, type Registry, register } from 'prom-client';
 
 /**
  * CloudWatch's embedded metric format: a line of JSON in the log from which CloudWatch takes metrics. So a task needs no
@@ -12,13 +12,18 @@ const METRICS_PER_LINE = 100;
 type Metric = MetricObjectWithValues<MetricValue<string>>;
 type Distribution = { Values: number[]; Counts: number[] };
 type Value = [name: string, value: number | Distribution];
-type Options = { namespace: string; service: string; registry: Registry; write(line: string): void };
+type Options = { namespace: string; service: string; registry: Registry };
 
-/** @returns stop */
-export function startCloudWatchMetrics(options: Options): () => Promise<void> {
-  const lines = new MetricLines(options);
+/** What a service passes: without a namespace nothing is written. */
+type StartOptions = { namespace: string | undefined; service: string; registry?: Registry; write?(line: string): void };
+
+/** Writes a line a minute. @returns stop */
+export function startCloudWatchMetrics({ namespace, service, ...more }: StartOptions): () => Promise<void> {
+  if (namespace === undefined) return async () => {};
+  const lines = new MetricLines({ namespace, service, registry: more.registry ?? register });
+  const write = more.write ?? ((line: string) => void process.stdout.write(line));
   const emit = async (): Promise<void> => {
-    for (const line of await lines.next(Date.now())) options.write(`${line}\n`);
+    for (const line of await lines.next(Date.now())) write(`${line}\n`);
   };
   const timer = setInterval(() => void emit(), PERIOD_MS);
   timer.unref();
