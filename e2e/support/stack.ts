@@ -108,7 +108,7 @@ export async function startStack({
 }
 
 /** Signs a token as the development gateways take it. Claims may replace any of its own. */
-export function developmentToken(secret: string, user: string, claims: Record<string, unknown> = {}): Promise<string> {
+function developmentToken(secret: string, user: string, claims: Record<string, unknown> = {}): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   return new SignJWT({ sub: user, aud: 'restante', iat: now, exp: now + 3600, ...claims })
     .setProtectedHeader({ alg: 'HS256' })

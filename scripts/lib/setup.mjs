@@ -7,7 +7,7 @@ const NODE_LEAST = [20, 19];
 /** What npm start runs, and the command that people use with it. */
 const RUNTIME = ['gateway', 'messaging', 'notification', 'localstack', 'cli'];
 
-export function checkNode() {
+function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > NODE_LEAST[0] || (major === NODE_LEAST[0] && minor >= NODE_LEAST[1])) return;
   fail(`Node ≥ ${NODE_LEAST.join('.')} is needed, this is ${process.versions.node}`);
