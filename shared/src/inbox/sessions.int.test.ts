@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { InboxRig, positions } from './test-inbox.ts';
+
+const rig = new InboxRig();
+const strict = new InboxRig({ poison: { connections: 3, connectionMs: 60_000, spanMs: 120_000 } });
+
+beforeAll(() => Promise.all([rig.ready(), strict.ready()]));
+afterAll(() => Promise.all([rig.close(), strict.close()]));
+
+const sessionNames = async (of = rig) => Object.keys(await of.store.client.hgetall(of.keys().sessions)).sort();
+
+describe('connect', () => {
+  it('does nothing for a device that is not durable yet, and makes it when told that it is', async () => {
+    await rig.whole();
+    expect(await rig.connect('d1', 'c1', { make: false })).toEqual({ is: 'new' });
+    expect(await sessionNames()).toEqual([]);
+    expect(await rig.cursor('d1')).toBeUndefined();
+    expect(await rig.connect('d1', 'c1')).toMatchObject({ is: 'ok', acked: 0, tail: 0, replaced: undefined });
+    expect(await rig.connect('d1', 'c2', { make: false })).toMatchObject({ is: 'ok' });
+  });
+
+  it("starts a user's first device at the first entry ever kept, a later one at the tail", async () => {
+    await rig.whole();
+    await rig.enqueue([1, 2, 3]);
+    expect(await rig.connect('d1')).toMatchObject({ acked: 0, tail: 3 });
+    expect(await rig.connect('d2')).toMatchObject({ acked: 3, tail: 3 });
+  });
+
+  it("replaces the device's older connection, and says where that was", async () => {
+    const gen = await rig.wholeWith('d1', 'd2');
+    await rig.enqueue([1]);
+    expect(await rig.connect('d1', 'newer', { slot: 7 })).toMatchObject({
+      is: 'ok',
+      gen,
+      replaced: { conn: 'c-d1', slot: 1 },
+    });
+    expect(await sessionNames()).toEqual(['c-d2', 'newer']);
+    // What the older one was sent may have reached the device.
+    expect(await rig.replay('newer')).toMatchObject({ page: { firstSeq: 1, high: 1, slot: 7 } });
+  });
+
+  it('refuses more connections than a user may have, but not the replacement of one', async () => {
+    await rig.wholeWith('d1', 'd2');
+    expect(await rig.connect('d3', 'c3', { max: 2 })).toEqual({ is: 'too-many' });
+    expect(await rig.cursor('d3')).toBeUndefined();
+    expect(await rig.connect('d2', 'again', { max: 2 })).toMatchObject({ is: 'ok' });
+  });
+
+  it('takes the place of the device that was longest unseen, never of one that is connected', async () => {
+    await rig.wholeWith('d1', 'd2', 'd3');
+    await rig.unseen('d1', 1000);
+    await rig.disconnect('c-d2');
+    await rig.disconnect('c-d3');
+    await rig.unseen('d2', 100);
+    expect(await rig.connect('d4')).toMatchObject({ is: 'ok', yieldedDevice: 'd2' });
+    expect(await rig.cursor('d2')).toBeUndefined();
+    expect(await rig.cursor('d1')).toBe(0);
+    await rig.live('d3');
+    expect(await rig.connect('d5')).toEqual({ is: 'too-many' });
+    expect(await sessionNames()).toEqual(['c-d1', 'c-d3', 'c-d4']);
+  });
+
+  it('registers the session in a partial inbox, which must be rebuilt before anything is sent', async () => {
+    rig.newUser();
+    await rig.enqueue([1]);
+    expect(await rig.connect('d1', 'c1', { make: false })).toEqual({ is: 'new' });
+    expect(await rig.connect('d1', 'c1')).toMatchObject({ is: 'partial', acked: 0 });
+    expect(await rig.replay('c1')).toEqual({ is: 'partial' });
+    expect(await sessionNames()).toEqual(['c1']);
+  });
+
+  it('finds the inbox partial where the age of entries took what the device waits for', async () => {
+    await rig.wholeWith('d1');
+    await rig.disconnect('c-d1');
+    await rig.enqueue([1, 2]);
+    await rig.age(1, 3601);
+    await rig.enqueue([3]);
+    expect(await rig.connect('d1')).toMatchObject({ is: 'partial' });
+    expect((await rig.dueCheck()).is).toBe('partial');
+  });
+
+  it('forgets sessions that no gateway has asserted for 45 s', async () => {
+    await rig.wholeWith('d1');
+    const { sessions } = rig.keys();
+    const old = (await rig.store.client.hget(sessions, 'c-d1'))!.replace(/,(\d{13}),(\d{13})$/, (_, at, since) => {
+      return `,${Number(at) - 46_000},${since}`;
+    });
+    await rig.store.client.hset(sessions, 'c-d1', old);
+    expect(await rig.enqueue([1])).toMatchObject({ sessionCount: 0, live: [] });
+    expect(await sessionNames()).toEqual([]);
+  });
+});
+
+describe('disconnect', () => {
+  it('ends the session of that connection alone: a newer one of the device stays', async () => {
+    await rig.wholeWith('d1');
+    await rig.connect('d1', 'newer');
+    await rig.disconnect('c-d1');
+    expect(await sessionNames()).toEqual(['newer']);
+    await rig.disconnect('newer');
+    expect(await sessionNames()).toEqual([]);
+    expect(await rig.disconnect('newer')).toBeUndefined();
+  });
+
+  it('notes how far the connection was sent: from the cursor to there it comes again as replayed', async () => {
+    const gen = await rig.wholeWith('d1');
+    await rig.enqueue([1, 2, 3]);
+    await rig.ack('d1', gen, 1, 1);
+    await rig.disconnect('c-d1');
+    await rig.enqueue([4]);
+    expect(await rig.connect('d1')).toMatchObject({ acked: 1, tail: 4 });
+    expect(await rig.replay('c-d1')).toMatchObject({ page: { firstSeq: 2, high: 3, tail: 4, live: true } });
+  });
+
+  it('names an entry that was alone unacked at the end of the last connections, once they were enough', async () => {
+    const gen = await rig.wholeWith('d1');
+    await rig.enqueue([1]);
+    expect(await rig.disconnect('c-d1')).toBeUndefined();
+    await rig.live('d1');
+    expect(await rig.disconnect('c-d1')).toEqual({ gen, seq: 1 });
+  });
+
+  it('counts only connections that lasted, over a span, that end on the same entry', async () => {
+    await strict.wholeWith('d1');
+    await strict.enqueue([1]);
+    const { sessions, meta } = strict.keys();
+    const lasted = async (conn: string, seconds: number) => {
+      const text = (await strict.store.client.hget(sessions, conn))!;
+      const since = Date.now() - seconds * 1000;
+      await strict.store.client.hset(sessions, conn, text.replace(/\d+$/, String(since)));
+    };
+    for (let i = 0; i < 5; i++) {
+      expect(await strict.disconnect('c-d1')).toBeUndefined();
+      await strict.live('d1');
+    }
+    expect(await strict.store.client.hget(meta, 'poison:d1')).toBeNull();
+    for (let i = 0; i < 2; i++) {
+      await lasted('c-d1', 61);
+      expect(await strict.disconnect('c-d1')).toBeUndefined();
+      await strict.live('d1');
+    }
+    await lasted('c-d1', 61);
+    expect(await strict.disconnect('c-d1')).toBeUndefined();
+    await strict.live('d1');
+    const [seq, count] = (await strict.store.client.hget(meta, 'poison:d1'))!.split(',');
+    expect([seq, count]).toEqual(['1', '3']);
+    await strict.store.client.hset(meta, 'poison:d1', `1,3,${Date.now() - 121_000}`);
+    await lasted('c-d1', 61);
+    expect(await strict.disconnect('c-d1')).toMatchObject({ seq: 1 });
+  });
+});
+
+describe('assert-session', () => {
+  it('keeps the session alive and knows what became of it', async () => {
+    const gen = await rig.wholeWith('d1');
+    const { sessions, meta } = rig.keys();
+    await rig.store.client.pexpire(sessions, 3000);
+    expect(await rig.assert('c-d1', gen)).toBe('ok');
+    expect(await rig.store.client.pttl(sessions)).toBeGreaterThan(40_000);
+    expect(await rig.assert('c-d1', gen + 1)).toBe('reset');
+    expect(await rig.assert('c-d1', undefined)).toBe('ok');
+    expect(await rig.assert('other', gen)).toBe('gone');
+    await rig.store.client.hset(meta, 'store', 'another');
+    expect(await rig.assert('c-d1', gen)).toBe('partial');
+    await rig.store.client.del(meta);
+    expect(await rig.assert('c-d1', gen)).toBe('partial');
+  });
+
+  it('changes neither place nor mode', async () => {
+    const gen = await rig.wholeWith('d1');
+    await rig.enqueue([1]);
+    await rig.assert('c-d1', gen);
+    expect((await rig.enqueue([2])).live).toMatchObject([{ fromSeq: 2, toSeq: 2 }]);
+  });
+});
+
+describe('active-devices', () => {
+  const count = () => rig.one(Number, rig.inbox.activeDevicesCall(rig.user));
+
+  it('counts those seen within the retention or connected now', async () => {
+    rig.newUser();
+    expect(await count()).toBe(0);
+    await rig.wholeWith('d1', 'd2', 'd3');
+    await rig.disconnect('c-d1');
+    for (const device of ['d1', 'd2']) await rig.unseen(device, 3700);
+    expect(await count()).toBe(2);
+  });
+
+  it('says two of a partial inbox, which may have any number', async () => {
+    rig.newUser();
+    await rig.enqueue(positions(1, 2));
+    expect(await count()).toBe(2);
+  });
+});
