@@ -1,7 +1,7 @@
-import { MAX_FRAME_BYTES } from '@restante/shared/contract/client-frames';
 import { CLOSE } from '@restante/shared/contract/codes';
 import { decodeOutgoing, TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
@@ -16,31 +16,27 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
 import { createAuthenticate } from './auth.ts';
+import { PendingCalls } from './calls.ts';
 import { type FrameContext, onFrame } from './client-frames.ts';
 import type { Config } from './config.ts';
-import type { SocketData } from './connection.ts';
 import { Connections } from './connections.ts';
 import { createDeliver } from './deliver.ts';
 import { metrics } from './events.ts';
-import { onUpgrade } from './handshake.ts';
-import { jsonRoute, sendJson, sendProblem } from './http.ts';
-import { getSync, type InboxApi, postAck, postMessage } from './http-inbox.ts';
+import { sendJson, sendProblem } from './http.ts';
+import { serveApi } from './http-api.ts';
 import { GatewayLog } from './log.ts';
 import { TokenBucket, UserRateLimit } from './rate-limit.ts';
 import { SendPath } from './send.ts';
 import { SlotHolder } from './slot.ts';
+import { serveSockets } from './sockets.ts';
 import { loadUws, type Uws } from './uws.ts';
 
-/** uWebSockets closes with 1006 beyond this, so the bound of the protocol is checked in the handler, below it. */
-const MAX_PAYLOAD_BYTES = 4 * MAX_FRAME_BYTES;
 /** LIBUS_LISTEN_EXCLUSIVE_PORT, which the types lack: two gateways on one port would share it in silence. */
 const EXCLUSIVE_PORT = 1;
-/** Frames that a client may send before its welcome, which waits for a rebuild at most. */
-const MAX_EARLY_FRAMES = 256;
-
 /** Wires a gateway, top to bottom, and starts it. @throws Error naming the setting or the store that keeps it from starting */
 export async function startGateway(config: Config, logger: Logger): Promise<App> {
   const uws = await loadUws();
+  const incoming = incomingTopic(config.INCOMING_EPOCH);
   const authenticate = createAuthenticate(config);
   const redis = new RedisStore({
     url: config.REDIS_URL,
@@ -69,7 +65,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const producer = new BatchingProducer({
     kafka,
     logger,
-    topics: [incomingTopic(config.INCOMING_EPOCH), TOPICS.userEvents],
+    topics: [incoming, TOPICS.userEvents],
     rejectQueuedWhenUnhealthy: true,
   });
   await producer.start();
@@ -94,8 +90,10 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     windowBytes: config.WINDOW_BYTES,
     heartbeatSeconds: config.HEARTBEAT_SECONDS,
   });
+  const calls = new PendingCalls(connections.slotNumber);
   const frameContext: FrameContext = {
     slot: connections.slotNumber,
+    lease: () => slot.current()?.lease ?? '',
     windowBytes: config.WINDOW_BYTES,
     sendPath,
     log,
@@ -107,6 +105,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     windowEntries: config.WINDOW_ENTRIES,
     windowBytes: config.WINDOW_BYTES,
     now: Date.now,
+    answerCall: (op) => calls.answer(op),
     welcome: connections.welcome,
     refill: connections.refill,
     repeatAck: connections.repeatAck,
@@ -126,52 +125,27 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     }
   }
 
-  const api: InboxApi = { inbox, dynamo, log, sendPath };
-  const admission = new TokenBucket(config.CONNECT_PER_SECOND, config.CONNECT_PER_SECOND, Date.now());
   const app = uws.App();
-  app.ws<SocketData>('/v1/connect', {
-    maxPayloadLength: MAX_PAYLOAD_BYTES,
-    idleTimeout: Math.min(960, config.HEARTBEAT_SECONDS * 2),
-    sendPingsAutomatically: true,
-    compression: uws.DISABLED,
-    maxBackpressure: 0,
-    upgrade: (response, request, context) =>
-      onUpgrade(response, request, context, {
-        config,
-        authenticate,
-        inbox,
-        dynamo,
-        slot,
-        admission,
-        logger,
-        opened: (connection, reply) => connections.opened(connection, reply),
-        abandoned: (connection) => connections.abandoned(connection),
-      }),
-    open: (socket) => connections.attach(socket.getUserData().connection, socket),
-    message: (socket, message, isBinary) => {
-      const { connection } = socket.getUserData();
-      if (message.byteLength > MAX_FRAME_BYTES)
-        return connections.close(connection, CLOSE.tooBig.code, `a frame has at most ${MAX_FRAME_BYTES} bytes`);
-      const text = isBinary ? '' : Buffer.from(message).toString('utf8');
-      if (connection.gen !== undefined) return connections.onText(connection, text);
-      connection.early ??= [];
-      if (connection.early.push(text) > MAX_EARLY_FRAMES)
-        connections.close(connection, CLOSE.protocol.code, 'too many frames before the welcome');
-    },
-    close: (socket, code) => connections.closed(socket.getUserData().connection, code),
+  serveSockets(app, uws, connections, {
+    config,
+    authenticate,
+    inbox,
+    dynamo,
+    slot,
+    admission: new TokenBucket(config.CONNECT_PER_SECOND, config.CONNECT_PER_SECOND, Date.now()),
+    logger,
+    opened: (connection, reply) => connections.opened(connection, reply),
+    abandoned: (connection) => connections.abandoned(connection),
   });
-  app.post(
-    '/v1/messages',
-    jsonRoute('POST /v1/messages', authenticate, true, (call) => postMessage(call, api)),
-  );
-  app.post(
-    '/v1/messages/ack',
-    jsonRoute('POST /v1/messages/ack', authenticate, true, (call) => postAck(call, api)),
-  );
-  app.get(
-    '/v1/messages/sync',
-    jsonRoute('GET /v1/messages/sync', authenticate, false, (call) => getSync(call, api)),
-  );
+  serveApi(app, authenticate, {
+    inbox,
+    dynamo,
+    log,
+    sendPath,
+    calls,
+    receipts: new ReceiptStore(redis, dynamo),
+    partitionFor: (conversation) => producer.partitionFor(incoming, conversation),
+  });
   const readiness = () => {
     const reasons = [
       ...(slot.ready() ? [] : ['no slot, or its reader is not positioned']),

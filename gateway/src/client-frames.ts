@@ -1,5 +1,6 @@
 import { type ClientFrame, parseClientFrame } from '@restante/shared/contract/client-frames';
 import { CLOSE, ERROR_CODES } from '@restante/shared/contract/codes';
+import type { UserEvent } from '@restante/shared/contract/events';
 import type { Connection } from './connection.ts';
 import { write } from './deliver.ts';
 import { metrics } from './events.ts';
@@ -13,6 +14,7 @@ const ACK_GATHER_MS = 10;
 
 export type FrameContext = {
   slot: () => number;
+  lease: () => string;
   windowBytes: number;
   sendPath: SendPath;
   log: GatewayLog;
@@ -45,11 +47,47 @@ export function onFrame(connection: Connection, text: string, context: FrameCont
     }
     case 'ping':
       return write(connection, { t: 'pong', ...(frame.n === undefined ? {} : { n: frame.n }), now: Date.now() });
-    case 'read':
-    case 'typing':
-    case 'watch':
-      return write(connection, { t: 'error', code: 'bad_frame', message: `${frame.t} is not served yet` });
+    case 'read': {
+      const { conversation, position } = frame;
+      return publishOrSay(connection, context, {
+        t: 'read',
+        ...sessionOf(connection, context),
+        conversation,
+        position,
+        at: Date.now(),
+      });
+    }
+    case 'typing': {
+      const { conversation, on } = frame;
+      if (!connection.takesTyping(Date.now())) return;
+      return publishOrSay(connection, context, { t: 'typing', ...sessionOf(connection, context), conversation, on });
+    }
+    case 'watch': {
+      const { users } = frame;
+      return publishOrSay(connection, context, {
+        t: 'watch',
+        ...sessionOf(connection, context),
+        lease: context.lease(),
+        users,
+      });
+    }
   }
+}
+
+const sessionOf = ({ user, device, id }: Connection, { slot }: FrameContext) => ({
+  user,
+  device,
+  conn: id,
+  slot: slot(),
+});
+
+/** What is not a message goes to notification; where the log is away the client hears of it, and may say it again. */
+function publishOrSay(connection: Connection, { log }: FrameContext, event: UserEvent): void {
+  log
+    .event(event)
+    .catch(() =>
+      write(connection, { t: 'error', code: 'overloaded', message: `${event.t}: the log is not reachable now` }),
+    );
 }
 
 function onSend(connection: Connection, frame: Extract<ClientFrame, { t: 'send' }>, context: FrameContext): void {

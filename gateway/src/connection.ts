@@ -5,6 +5,8 @@ import type { WebSocket } from 'uws-current';
 export type SocketData = { connection: Connection };
 export type Socket = WebSocket<SocketData>;
 
+const TYPING_EACH_MS = 100;
+
 /** One frame that was written and not yet acked. */
 export type Unacked = { seq: number; position: number; bytes: number };
 
@@ -47,6 +49,7 @@ export class Connection {
   poison: { gen: number; seq: number } | undefined;
   ackScheduled = false;
   closed = false;
+  #typingAtMs = 0;
 
   constructor(id: string, user: string, device: string, expiresAtMs: number, nowMs: number) {
     this.id = id;
@@ -68,6 +71,13 @@ export class Connection {
     this.behind = false;
     this.gapSinceMs = 0;
     this.drainedAt = undefined;
+  }
+
+  /** Typing is ephemeral: more often than this it is dropped, not queued. */
+  takesTyping(nowMs: number): boolean {
+    if (nowMs - this.#typingAtMs < TYPING_EACH_MS) return false;
+    this.#typingAtMs = nowMs;
+    return true;
   }
 
   /** Takes an ack of everything up to `seq`. @returns the position that was sent at it, 0 where that was a gap. */

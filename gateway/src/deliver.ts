@@ -13,6 +13,8 @@ export type DeliverOptions = {
   windowEntries: number;
   windowBytes: number;
   now: () => number;
+  /** The op of a pending HTTP call, which has an address as a connection has. @returns whether it was one */
+  answerCall(op: OutgoingOp): boolean;
   welcome(connection: Connection, gen: number, acked: number, tail: number): void;
   refill(connection: Connection, reason: string): void;
   repeatAck(connection: Connection): void;
@@ -28,7 +30,7 @@ export function createDeliver(connections: Map<string, Connection>, options: Del
     for (const op of record.ops) {
       const connection = connections.get(op.conn);
       if (connection?.socket) connection.socket.cork(() => apply(connection, op, record.entries, options));
-      else metrics.hintsDropped.inc({ reason: 'unknown connection' });
+      else if (!options.answerCall(op)) metrics.hintsDropped.inc({ reason: 'unknown connection' });
     }
   };
 }
@@ -82,6 +84,8 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
       else connection.socket?.send(text, false);
       return;
     }
+    case 'frame':
+      return write(connection, op.frame);
     case 'close':
       return options.close(connection, op.code, op.reason);
   }

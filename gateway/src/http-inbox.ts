@@ -133,7 +133,8 @@ async function whole<T extends { is: string }>(
   }
 }
 
-function checkDevice(device: string | null, identity: Call['identity']): string {
+/** @throws Problem, AuthError where the device is none, or not the token's */
+export function checkDevice(device: string | null, identity: Call['identity']): string {
   const parsed = deviceSchema.safeParse(device);
   if (!parsed.success) throw new Problem('bad_field', 'device: must match [A-Za-z0-9_-]{1,64}');
   if (identity.device !== undefined && identity.device !== parsed.data)
@@ -141,7 +142,8 @@ function checkDevice(device: string | null, identity: Call['identity']): string 
   return parsed.data;
 }
 
-function integer(text: string | null, name: string, fallback: number, max: number): number {
+/** A positive integer of the query, at most `max`. @throws Problem bad_field */
+export function integer(text: string | null, name: string, fallback: number, max: number): number {
   if (text === null) return fallback;
   if (!/^\d{1,9}$/.test(text) || Number(text) < 1)
     throw new Problem('bad_field', `${name}: must be an integer from 1 to ${max}`);

@@ -38,20 +38,22 @@ export type Targets = Map<DeleteCommand, string | undefined>;
 
 /** Rules on the commands of a batch, in their order: a change of members holds for those after it. */
 export function rule(batch: readonly Placed[], conversations: Conversations, targets: Targets): Ruling[] {
-  return batch.map((placed) => {
-    const { command } = placed;
-    const group = conversations.get(command.conversation);
-    switch (command.t) {
-      case 'send':
-        return ruleSend({ ...placed, command }, group);
-      case 'delete':
-        return ruleDelete({ ...placed, command }, group, targets.get(command));
-      case 'create':
-        return ruleCreate({ ...placed, command }, group, conversations);
-      case 'members':
-        return ruleMembers({ ...placed, command }, group, conversations);
-    }
-  });
+  return batch.map((placed) => ruleOne(placed, conversations, targets));
+}
+
+function ruleOne(placed: Placed, conversations: Conversations, targets: Targets): Ruling {
+  const { command } = placed;
+  const group = conversations.get(command.conversation);
+  switch (command.t) {
+    case 'send':
+      return ruleSend({ ...placed, command }, group);
+    case 'delete':
+      return ruleDelete({ ...placed, command }, group, targets.get(command));
+    case 'create':
+      return ruleCreate({ ...placed, command }, group, conversations);
+    case 'members':
+      return ruleMembers({ ...placed, command }, group, conversations);
+  }
 }
 
 const refuse = (placed: Placed, code: ErrorCode, message: string): Ruling => ({ ok: false, placed, code, message });

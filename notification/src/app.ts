@@ -1,5 +1,6 @@
 import { TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { AdminHolder } from '@restante/shared/kafka/admin-holder';
@@ -17,12 +18,16 @@ import type { App } from '@restante/shared/runtime/service';
 import { CommitBarrier } from './commit-barrier.ts';
 import type { Config } from './config.ts';
 import { CursorFlusher } from './cursors-dynamo.ts';
+import { registerDueGauges } from './due-gauges.ts';
 import { DueRefill } from './due-refill.ts';
 import { DueWorker } from './due-worker.ts';
 import { metrics } from './events.ts';
+import { Members } from './members.ts';
 import { onUserEvents } from './on-user-event.ts';
+import { Presence } from './presence.ts';
 import { ConsolePush } from './push-console.ts';
 import { Rebuilds } from './rebuilds.ts';
+import { Receipts } from './receipts.ts';
 
 const GROUP = 'notification';
 const MESSAGING_GROUP = 'messaging';
@@ -64,7 +69,36 @@ export async function startNotification(config: Config, logger: Logger): Promise
   await producer.start();
 
   const admin = new AdminHolder(kafka);
-  const flusher = new CursorFlusher(dynamo, inbox, logger);
+  const members = new Members(dynamo);
+  const receipts = new Receipts({
+    store: redis,
+    receipts: new ReceiptStore(redis, dynamo),
+    dynamo,
+    members,
+    leases,
+    producer,
+    logger,
+  });
+  const presence = new Presence({
+    store: redis,
+    members,
+    leases,
+    producer,
+    logger,
+    offlineAfterMs: config.PRESENCE_OFFLINE_AFTER_MS,
+  });
+  const flusher = new CursorFlusher(dynamo, inbox, logger, (user, marks) =>
+    // Whichever device acked it, the user has it.
+    receipts.moved(
+      marks.map(([field, position]) => ({
+        conversation: field.slice(field.indexOf('#') + 1),
+        user,
+        kind: 'delivered',
+        position: Number(position),
+      })),
+    ),
+  );
+  receipts.start();
   const rebuilds = new Rebuilds(
     {
       inbox,
@@ -89,7 +123,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   });
   flusher.start();
   due.start();
-  const context = { inbox, producer, flusher, rebuilds, logger };
+  const context = { inbox, producer, flusher, rebuilds, presence, receipts, logger };
   const consumer = await startLogConsumer({
     kafka,
     groupId: GROUP,
@@ -119,6 +153,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
     return { ready: reasons.length === 0, reasons };
   };
   const adminServer = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
+  registerDueGauges(redis);
   const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'notification' });
   logger.info({ admin: adminServer.url }, 'notification runs');
 
@@ -129,6 +164,8 @@ export async function startNotification(config: Config, logger: Logger): Promise
       // The consumer's last batches are finished once their cursors are flushed.
       await consumer.stop();
       await flusher.stop();
+      await receipts.stop();
+      presence.stop();
       await rebuilds.stop();
       await producer.stop();
       leases.stop();

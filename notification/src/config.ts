@@ -28,6 +28,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'DEVICES_PER_USER',
       'REDELIVER_AFTER_MS',
       'PUSH_REPEAT_MS',
+      'PRESENCE_OFFLINE_AFTER_MS',
     ],
     env,
   );

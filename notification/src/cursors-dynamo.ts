@@ -33,11 +33,14 @@ export async function readCursors(client: DynamoDBClient, user: string): Promise
   return cursors;
 }
 
+export type OnDurable = (user: string, marks: readonly [field: string, position: string][]) => Promise<void>;
+
 /**
  * Makes cursors durable: what acks have left in Redis as marks goes to DynamoDB `cursors`, gathered for a second, only ever forward
  * (decision 11). An ack's event is finished only then, so a crash between the two finds its marks again.
  */
 export class CursorFlusher {
+  readonly #onDurable: OnDurable;
   readonly #client: DynamoDBClient;
   readonly #inbox: Inbox;
   readonly #logger: Logger;
@@ -46,7 +49,9 @@ export class CursorFlusher {
   #waiting = new Map<string, (() => void)[]>();
   #running: Promise<void> = Promise.resolve();
 
-  constructor(client: DynamoDBClient, inbox: Inbox, logger: Logger) {
+  /** @param onDurable told of the marks of a user that are durable now: device#conversation, position */
+  constructor(client: DynamoDBClient, inbox: Inbox, logger: Logger, onDurable: OnDurable) {
+    this.#onDurable = onDurable;
     this.#client = client;
     this.#inbox = inbox;
     this.#logger = logger;
@@ -103,7 +108,9 @@ export class CursorFlusher {
       await this.#forward(user, field, position);
       await this.#touch(user, field.slice(0, field.indexOf('#')));
     }
-    if (marks.length > 0) await this.#inbox.run([this.#inbox.flushedCall(user, marks.flat())]);
+    if (marks.length === 0) return;
+    await this.#onDurable(user, marks);
+    await this.#inbox.run([this.#inbox.flushedCall(user, marks.flat())]);
   }
 
   async #forward(user: string, deviceConversation: string, position: string): Promise<void> {

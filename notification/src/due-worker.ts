@@ -95,7 +95,9 @@ export class DueWorker {
       if (decision.push) pushes.push({ claim, state, decision });
       else settled.push({ ...claim, nextAtMs: decision.nextAtMs });
       if (decision.note)
-        notes.push(inbox.dueNoteCall(claim.user, state.gen, decision.note.probedCursor, decision.note.tries));
+        notes.push(
+          inbox.dueNoteCall(claim.user, state.gen, decision.note.probedCursor, decision.note.tries, decision.push),
+        );
     }
     publish(outgoing, producer, logger);
     await Promise.all(pushes.map(async (one) => settled.push(await this.#push(one.claim, one.state, one.decision))));

@@ -25,6 +25,7 @@ import type { CursorFlusher } from './cursors-dynamo.ts';
 import { metrics } from './events.ts';
 import { publish, putBeginning, putClose, putPage } from './pages.ts';
 import type { Rebuilds } from './rebuilds.ts';
+import { onSocialEvent, type SocialContext } from './social.ts';
 
 export type NotificationContext = {
   inbox: Inbox;
@@ -32,7 +33,7 @@ export type NotificationContext = {
   flusher: CursorFlusher;
   rebuilds: Rebuilds;
   logger: Logger;
-};
+} & SocialContext;
 
 /** What is left to do after the scripts of a batch: a second look, a rebuild. By user and connection, so that each is done once. */
 type After = { replay: Map<string, { user: string; conn: string }>; rebuild: Set<string>; poison: Poison[] };
@@ -90,6 +91,11 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
   await runEvents(run, outgoing, after, flushes, context);
   for (const poison of after.poison) await onPoison(poison, outgoing, after, flushes, context);
   await replayAnew([...after.replay.values()], outgoing, after, context);
+  for (const event of events) {
+    const kept = onSocialEvent(event, outgoing, context);
+    kept?.catch(() => undefined);
+    if (kept) durable.push(kept);
+  }
   publish(outgoing, context.producer, context.logger);
   for (const user of after.rebuild) void context.rebuilds.rebuilt(user);
   end();
@@ -129,7 +135,7 @@ function callOf(event: UserEvent, inbox: Inbox): ScriptCall | undefined {
     case 'acked_by_http':
     case 'rebuild_requested':
       return inbox.dueCheckCall(event.user);
-    case 'nacked':
+    default:
       return undefined;
   }
 }
@@ -169,7 +175,7 @@ function onReply(
       if (poison) after.poison.push({ ...event, ...poison, position: 0, reason: POISON_REASON });
       return;
     }
-    case 'nacked':
+    default:
       return;
   }
 }

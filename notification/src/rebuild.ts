@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { type DynamoDBClient, QueryCommand, type QueryCommandInput } from '@aws-sdk/client-dynamodb';
-import { type EntryText, ownCopy } from '@restante/shared/contract/entry';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { readMemberships } from '@restante/shared/inbox/conversations-dynamo';
 import { type DeviceRow, readDevices } from '@restante/shared/inbox/devices-dynamo';
 import { type Inbox, newGeneration } from '@restante/shared/inbox/inbox-redis';
 import { inboxKeys, rebuildKey, stagedKey } from '@restante/shared/inbox/scripts';
 import { sleep } from '@restante/shared/runtime/sleep';
 import type { CommitBarrier, Cut } from './commit-barrier.ts';
 import { readCursors } from './cursors-dynamo.ts';
+import { type Kept, readHistory } from './rebuild-history.ts';
 
 /** How long a rebuild may hold its token without ending; another begins then, and this one's swap is refused. */
 const TOKEN_MS = 60_000;
@@ -15,22 +16,12 @@ const STAGED_TTL_MS = 10 * 60_000;
 const STAGE_PAGE = 200;
 /** A device that has no durable cursor starts at its birth less this: clocks differ, and cursors lag (decision 11). */
 const BIRTH_SLACK_MS = 10 * 60_000;
-const PARALLEL_CONVERSATIONS = 8;
 
 export type RebuildContext = {
   inbox: Inbox;
   dynamo: DynamoDBClient;
   barrier: CommitBarrier;
   partitionFor: (conversation: string) => number;
-};
-
-type Kept = {
-  partition: number;
-  position: number;
-  storedAt: number;
-  expiresAtMs: number;
-  entry: EntryText;
-  conversation: string;
 };
 
 /**
@@ -83,7 +74,7 @@ async function swap(
   const [rows, cursors, conversations] = await Promise.all([
     readDevices(dynamo, user),
     readCursors(dynamo, user),
-    readConversations(dynamo, user),
+    readMemberships(dynamo, user),
   ]);
   for (const [field, position] of begun.marks) cursors.set(field, Math.max(position, cursors.get(field) ?? -1));
   const devices = rows.sort((a, b) => b.seenAt - a.seenAt).slice(0, inbox.limits.maxDevices);
@@ -92,7 +83,10 @@ async function swap(
     if (cursor !== undefined) return item.position <= cursor;
     return !row.first && item.storedAt < row.bornAt - BIRTH_SLACK_MS;
   };
-  const kept = await readHistory(user, conversations, devices, cursors, cut, context);
+  const kept = await readHistory(
+    { user, conversations, devices, cursors, cut, partitionFor: context.partitionFor, most: inbox.limits.maxEntries },
+    dynamo,
+  );
   const owed = kept.filter((item) => devices.length === 0 || devices.some((row) => !acked(row, item)));
   const missing = owed.splice(0, Math.max(0, owed.length - inbox.limits.maxEntries));
   await stage(user, owed, inbox);
@@ -124,126 +118,6 @@ async function swap(
     ],
   })) as string[];
   return reply[0] === 'ok' ? reply.slice(2) : undefined;
-}
-
-/** Below the cut, what the user was sent, in the order of the log's time. */
-async function readHistory(
-  user: string,
-  conversations: readonly string[],
-  devices: readonly DeviceRow[],
-  cursors: ReadonlyMap<string, number>,
-  cut: Cut,
-  context: RebuildContext,
-): Promise<Kept[]> {
-  const kept: Kept[] = [];
-  let next = 0;
-  const work = async () => {
-    while (next < conversations.length) {
-      const conversation = conversations[next++]!;
-      const partition = context.partitionFor(conversation);
-      // What every device has acked need not be read.
-      const after =
-        devices.length === 0
-          ? -1
-          : Math.min(...devices.map(({ device }) => cursors.get(`${device}#${conversation}`) ?? -1));
-      for (const item of await readConversation(
-        context.dynamo,
-        conversation,
-        after,
-        cut.get(partition) ?? 0,
-        context.inbox.limits.maxEntries,
-      )) {
-        const mine = toKept(user, item, partition, conversation, devices.length > 1);
-        if (mine) kept.push(mine);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL_CONVERSATIONS }, work));
-  return kept.sort((a, b) => a.storedAt - b.storedAt || a.partition - b.partition || a.position - b.position);
-}
-
-type HistoryItem = { position: number; entry: EntryText };
-
-function toKept(
-  user: string,
-  { position, entry }: HistoryItem,
-  partition: number,
-  conversation: string,
-  ownCopies: boolean,
-): Kept | undefined {
-  const frame = JSON.parse(entry) as {
-    from?: string;
-    storedAt?: number;
-    at?: number;
-    sentAt?: number;
-    ttlSeconds?: number;
-  };
-  const own = frame.from === user && conversation !== `dm:${user}:${user}`;
-  if (own && !ownCopies) return undefined;
-  const expiresAtMs = frame.ttlSeconds === undefined ? 0 : (frame.sentAt ?? 0) + frame.ttlSeconds * 1000;
-  return {
-    partition,
-    position,
-    storedAt: frame.storedAt ?? frame.at ?? 0,
-    expiresAtMs,
-    entry: own ? ownCopy(entry) : entry,
-    conversation,
-  };
-}
-
-/** The newest `most` items of a conversation with after < position < cut, in growing position. Strongly consistent. */
-async function readConversation(
-  dynamo: DynamoDBClient,
-  conversation: string,
-  after: number,
-  cut: number,
-  most: number,
-): Promise<HistoryItem[]> {
-  const items: HistoryItem[] = [];
-  let from: QueryCommandInput['ExclusiveStartKey'];
-  do {
-    const { Items, LastEvaluatedKey } = await dynamo.send(
-      new QueryCommand({
-        TableName: 'messages',
-        KeyConditionExpression: 'conversation = :c AND #p BETWEEN :after AND :cut',
-        ExpressionAttributeNames: { '#p': 'position' },
-        ExpressionAttributeValues: {
-          ':c': { S: conversation },
-          ':after': { N: String(after + 1) },
-          ':cut': { N: String(Math.max(after + 1, cut - 1)) },
-        },
-        ConsistentRead: true,
-        ScanIndexForward: false,
-        ExclusiveStartKey: from,
-      }),
-    );
-    for (const item of Items ?? []) {
-      const position = Number(item.position?.N);
-      if (position < cut) items.push({ position, entry: item.entry?.S ?? '{}' });
-    }
-    from = LastEvaluatedKey;
-  } while (from && items.length < most);
-  return items.reverse();
-}
-
-async function readConversations(dynamo: DynamoDBClient, user: string): Promise<string[]> {
-  const conversations: string[] = [];
-  let from: QueryCommandInput['ExclusiveStartKey'];
-  do {
-    const { Items, LastEvaluatedKey } = await dynamo.send(
-      new QueryCommand({
-        TableName: 'memberships',
-        KeyConditionExpression: '#u = :u',
-        ExpressionAttributeNames: { '#u': 'user' },
-        ExpressionAttributeValues: { ':u': { S: user } },
-        ConsistentRead: true,
-        ExclusiveStartKey: from,
-      }),
-    );
-    for (const item of Items ?? []) if (item.conversation?.S) conversations.push(item.conversation.S);
-    from = LastEvaluatedKey;
-  } while (from);
-  return conversations;
 }
 
 async function stage(user: string, kept: readonly Kept[], inbox: Inbox): Promise<void> {

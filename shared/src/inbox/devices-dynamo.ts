@@ -1,10 +1,24 @@
-import { DeleteItemCommand, type DynamoDBClient, PutItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
+import {
+  DeleteItemCommand,
+  type DynamoDBClient,
+  PutItemCommand,
+  QueryCommand,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
+import type { Item } from '../runtime/dynamo.ts';
 
 /**
  * A device as it was made: kept durable before its first welcome, so that a rebuild knows where it starts.
  * `first`: the user's first device, which starts at the first entry ever kept; others start at their birth.
  */
-export type DeviceRow = { device: string; bornAt: number; first: boolean; seenAt: number };
+export type DeviceRow = {
+  device: string;
+  bornAt: number;
+  first: boolean;
+  seenAt: number;
+  /** Where its pushes go, undefined where the app has registered none. `endpoint` is the provider's own name for it. */
+  push: { platform: 'apns' | 'fcm'; token: string; endpoint: string | undefined } | undefined;
+};
 
 const TABLE = 'devices';
 
@@ -24,7 +38,33 @@ export async function readDevices(client: DynamoDBClient, user: string): Promise
     bornAt: Number(item.bornAt?.N ?? 0),
     first: item.first?.BOOL ?? false,
     seenAt: Number(item.seenAt?.N ?? 0),
+    push: pushOf(item),
   }));
+}
+
+function pushOf(item: Item): DeviceRow['push'] {
+  const token = item.pushToken?.S;
+  if (token === undefined) return undefined;
+  return { platform: item.pushPlatform?.S === 'apns' ? 'apns' : 'fcm', token, endpoint: item.pushEndpoint?.S };
+}
+
+/** Registers where a device's pushes go; a changed token forgets the provider's endpoint, which was for the old one. */
+export async function setPush(
+  client: DynamoDBClient,
+  user: string,
+  device: string,
+  push: { platform: 'apns' | 'fcm'; token: string },
+): Promise<void> {
+  await client.send(
+    new UpdateItemCommand({
+      TableName: TABLE,
+      Key: { user: { S: user }, device: { S: device } },
+      UpdateExpression: 'SET pushPlatform = :p, pushToken = :t REMOVE pushEndpoint',
+      ConditionExpression: 'attribute_exists(#d)',
+      ExpressionAttributeNames: { '#d': 'device' },
+      ExpressionAttributeValues: { ':p': { S: push.platform }, ':t': { S: push.token } },
+    }),
+  );
 }
 
 /** Makes the row of a device that has none yet. Two makers at once leave one row: the first. */

@@ -160,6 +160,14 @@ export class Inbox {
     return this.#call('assert-session', user, [conn, gen ?? '']);
   }
 
+  messageFactsCall(user: string, conversation: string, position: number, partition: number): ScriptCall {
+    return this.#call('message-facts', user, [conversation, position, partition]);
+  }
+
+  forgetDeviceCall(user: string, device: string): ScriptCall {
+    return this.#call('forget-device', user, [device]);
+  }
+
   /** Reply: how many devices of the user are active. */
   activeDevicesCall(user: string): ScriptCall {
     return this.#call('active-devices', user, []);
@@ -169,8 +177,8 @@ export class Inbox {
     return this.#call('due-check', user, []);
   }
 
-  dueNoteCall(user: string, gen: number, probedCursor: number | undefined, tries: number): ScriptCall {
-    return this.#call('due-note', user, [gen, probedCursor ?? '', tries]);
+  dueNoteCall(user: string, gen: number, probedCursor: number | undefined, tries: number, pushed: boolean): ScriptCall {
+    return this.#call('due-note', user, [gen, probedCursor ?? '', tries, pushed ? 1 : 0]);
   }
 
   /** @param marks pairs of field (device#conversation) and position that DynamoDB has now */
@@ -304,6 +312,29 @@ export type AckIdsReply = { is: 'partial' } | { is: 'no-device' } | { is: 'ok'; 
 export function parseAckIds(value: RedisValue): AckIdsReply {
   const [is, gen, acked] = strings(value);
   return is === 'ok' ? { is, gen: Number(gen), acked: Number(acked) } : { is: is as 'partial' };
+}
+
+export type MessageFacts = {
+  inboxed: boolean;
+  sessions: number;
+  pushedAtMs: number | undefined;
+  deadLettered: boolean;
+};
+
+export function parseMessageFacts(value: RedisValue): MessageFacts {
+  const [inboxed, count, pushedAt, dead] = strings(value);
+  return {
+    inboxed: inboxed === '1',
+    sessions: Number(count),
+    pushedAtMs: pushedAt === '' ? undefined : Number(pushedAt),
+    deadLettered: dead === '1',
+  };
+}
+
+/** @returns the sessions that ended with the device */
+export function parseForgotten(value: RedisValue): { conn: string; slot: number }[] {
+  const parts = strings(value);
+  return parts.flatMap((conn, i) => (i % 2 === 0 ? [{ conn, slot: Number(parts[i + 1]) }] : []));
 }
 
 export type DueSession = { conn: string; slot: number; lease: string; device: string; cursor: number };

@@ -37,6 +37,8 @@ const USER_SCRIPTS = [
   'due-note',
   'flushed',
   'active-devices',
+  'message-facts',
+  'forget-device',
 ] as const;
 const REBUILD_SCRIPTS = ['rebuild-begin', 'rebuild-swap'] as const;
 const GLOBAL_SCRIPTS = [
@@ -47,6 +49,7 @@ const GLOBAL_SCRIPTS = [
   'slot-renew',
   'claim-id',
   'unclaim-id',
+  'receipt',
 ] as const;
 
 const lua = (name: string): string => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');

@@ -157,6 +157,11 @@ export const SETTINGS = {
     'platform application of SNS for Android devices; empty: they are not pushed to',
   ),
 
+  PRESENCE_OFFLINE_AFTER_MS: setting(
+    integer(0, 3_600_000),
+    '5000',
+    'how long somebody is gone before others hear that they are offline',
+  ),
   CONNECT_PER_SECOND: setting(integer(1, 1_000_000), '500', 'handshakes a second that one gateway admits'),
   CONNECTIONS_PER_USER: setting(integer(1, 1000), '20', 'open connections of one user'),
   ALLOWED_ORIGINS: setting(list, '', "browser origins that may connect; empty means the gateways' own"),

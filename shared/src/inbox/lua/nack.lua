@@ -9,11 +9,14 @@ if not d or m.gen ~= ARGV[4] then return { 'reset' } end
 local seq = tonumber(ARGV[5])
 if seq <= math.max(d.cursor, m.base) or seq > m.tail then return { 'refused' } end
 local _, _, _, entry = element(call('LINDEX', INBOX, seq - m.base - 1))
-local _, position = conversationAndPosition(entry)
+local conversation, position = conversationAndPosition(entry)
 if ARGV[6] ~= '0' and position ~= ARGV[6] then return { 'refused' } end
 if ARGV[7] == '0' then return { 'entry', entry } end
 call('LTRIM', INBOX, 0, -1)
 skip(d, seq, 'n')
+-- For the message's state: acked by the cursor's way, but not delivered.
+call('HSET', INBOX .. ':dead', conversation .. '#' .. position, int(NOW))
+call('PEXPIRE', INBOX .. ':dead', RETENTION_MS)
 moveCursor(m, ARGV[2], d.cursor)
 d.seen = NOW
 trimAcked(m)

@@ -1,0 +1,137 @@
+import { type DynamoDBClient, QueryCommand, type QueryCommandInput } from '@aws-sdk/client-dynamodb';
+import { type EntryText, ownCopy } from '@restante/shared/contract/entry';
+import { type Group, mayReceive } from '@restante/shared/delivery/membership';
+import { queryAll, readGroup } from '@restante/shared/inbox/conversations-dynamo';
+import type { DeviceRow } from '@restante/shared/inbox/devices-dynamo';
+import type { Cut } from './commit-barrier.ts';
+
+const PARALLEL_CONVERSATIONS = 8;
+
+/** An entry of the history that belongs in a user's inbox. */
+export type Kept = {
+  partition: number;
+  position: number;
+  storedAt: number;
+  expiresAtMs: number;
+  entry: EntryText;
+  conversation: string;
+};
+
+export type HistoryQuery = {
+  user: string;
+  conversations: readonly { conversation: string }[];
+  devices: readonly DeviceRow[];
+  cursors: ReadonlyMap<string, number>;
+  cut: Cut;
+  partitionFor: (conversation: string) => number;
+  most: number;
+};
+
+/**
+ * Below the cut, what a user was sent, in the order of the log's time. Of each conversation what they were a member for, at that
+ * position; of what was deleted the tombstone alone (decisions 3, 4 and 11).
+ */
+export async function readHistory(query: HistoryQuery, dynamo: DynamoDBClient): Promise<Kept[]> {
+  const { conversations } = query;
+  const kept: Kept[] = [];
+  let next = 0;
+  const work = async () => {
+    while (next < conversations.length)
+      kept.push(...(await readOne(conversations[next++]!.conversation, query, dynamo)));
+  };
+  await Promise.all(Array.from({ length: PARALLEL_CONVERSATIONS }, work));
+  return kept.sort((a, b) => a.storedAt - b.storedAt || a.partition - b.partition || a.position - b.position);
+}
+
+async function readOne(conversation: string, query: HistoryQuery, dynamo: DynamoDBClient): Promise<Kept[]> {
+  const { user, devices, cursors, cut, partitionFor, most } = query;
+  const partition = partitionFor(conversation);
+  // What every device has acked need not be read.
+  const after =
+    devices.length === 0
+      ? -1
+      : Math.min(...devices.map(({ device }) => cursors.get(`${device}#${conversation}`) ?? -1));
+  const [group, deleted, items] = await Promise.all([
+    conversation.startsWith('grp:') ? readGroup(dynamo, conversation) : undefined,
+    readDeleted(dynamo, conversation, after),
+    readItems(dynamo, conversation, after, cut.get(partition) ?? 0, most),
+  ]);
+  return items.flatMap((item) => {
+    if (deleted.has(item.position)) return [];
+    return toKept(user, item, partition, conversation, group, devices.length > 1) ?? [];
+  });
+}
+
+type HistoryItem = { position: number; entry: EntryText };
+type Frame = {
+  t: 'message' | 'deleted' | 'members';
+  from?: string;
+  by?: string;
+  storedAt?: number;
+  at?: number;
+  sentAt?: number;
+  ttlSeconds?: number;
+};
+
+function toKept(
+  user: string,
+  { position, entry }: HistoryItem,
+  partition: number,
+  conversation: string,
+  group: Group | undefined,
+  ownCopies: boolean,
+): Kept | undefined {
+  const frame = JSON.parse(entry) as Frame;
+  if (!mayReceive(conversation, group, user, position, frame.t)) return undefined;
+  const author = frame.t === 'message' ? frame.from : frame.t === 'deleted' ? frame.by : undefined;
+  const own = author === user && conversation !== `dm:${user}:${user}`;
+  if (own && !ownCopies) return undefined;
+  const expiresAtMs = frame.ttlSeconds === undefined ? 0 : (frame.sentAt ?? 0) + frame.ttlSeconds * 1000;
+  const storedAt = frame.storedAt ?? frame.at ?? 0;
+  return { partition, position, storedAt, expiresAtMs, entry: own ? ownCopy(entry) : entry, conversation };
+}
+
+async function readDeleted(dynamo: DynamoDBClient, conversation: string, after: number): Promise<Set<number>> {
+  const rows = await queryAll(dynamo, {
+    TableName: 'tombstones',
+    KeyConditionExpression: 'conversation = :c AND #p > :after',
+    ExpressionAttributeNames: { '#p': 'position' },
+    ExpressionAttributeValues: { ':c': { S: conversation }, ':after': { N: String(after) } },
+  });
+  return new Set(rows.map((row) => Number(row.position?.N)));
+}
+
+/** The newest `most` items of a conversation with after < position < cut, in growing position. Strongly consistent. */
+async function readItems(
+  dynamo: DynamoDBClient,
+  conversation: string,
+  after: number,
+  cut: number,
+  most: number,
+): Promise<HistoryItem[]> {
+  const items: HistoryItem[] = [];
+  let from: QueryCommandInput['ExclusiveStartKey'];
+  do {
+    const { Items, LastEvaluatedKey } = await dynamo.send(
+      new QueryCommand({
+        TableName: 'messages',
+        KeyConditionExpression: 'conversation = :c AND #p BETWEEN :after AND :cut',
+        ExpressionAttributeNames: { '#p': 'position' },
+        ExpressionAttributeValues: {
+          ':c': { S: conversation },
+          ':after': { N: String(after + 1) },
+          ':cut': { N: String(Math.max(after + 1, cut - 1)) },
+        },
+        ConsistentRead: true,
+        ScanIndexForward: false,
+        ExclusiveStartKey: from,
+      }),
+    );
+    for (const item of Items ?? []) {
+      const position = Number(item.position?.N);
+      if (position < cut) items.push({ position, entry: item.entry?.S ?? '{}' });
+    }
+    from = LastEvaluatedKey;
+  } while (from && items.length < most);
+  return items.reverse();
+}

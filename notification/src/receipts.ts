@@ -1,0 +1,143 @@
+import { type DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
+import type { UserEventOf } from '@restante/shared/contract/events';
+import type { ServerFrame } from '@restante/shared/contract/server-frames';
+import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
+import type { ReceiptKind, ReceiptStore } from '@restante/shared/inbox/receipts-redis';
+import type { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
+import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import { messageOf } from '@restante/shared/runtime/errors';
+import type { Logger } from '@restante/shared/runtime/logger';
+import type { RedisStore } from '@restante/shared/runtime/redis';
+import { sleep } from '@restante/shared/runtime/sleep';
+import type { Members } from './members.ts';
+import { publish } from './pages.ts';
+import { liveSessions } from './sessions-of.ts';
+
+/** Receipts are pushed live in groups up to this size; in larger ones they are read on demand (decision 17). */
+const LIVE_MEMBERS = 100;
+const PERSIST_EACH_MS = 5_000;
+const PARALLEL_UPDATES = 8;
+/** Receipts that wait to be durable; beyond it the oldest is dropped: it is in Redis, and moves again with the next. */
+const MAX_UNPERSISTED = 100_000;
+
+export type Receipt = { conversation: string; user: string; kind: ReceiptKind; position: number };
+
+/**
+ * Delivered and read, as cumulative positions: at once in Redis and to who is connected, in DynamoDB a few seconds later, so that a busy
+ * conversation costs a write each few seconds, not one a message.
+ */
+export class Receipts {
+  readonly #store: RedisStore;
+  readonly #receipts: ReceiptStore;
+  readonly #dynamo: DynamoDBClient;
+  readonly #members: Members;
+  readonly #leases: SlotLeases;
+  readonly #producer: BatchingProducer;
+  readonly #logger: Logger;
+  readonly #unpersisted = new Map<string, Receipt>();
+  readonly #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: {
+    store: RedisStore;
+    receipts: ReceiptStore;
+    dynamo: DynamoDBClient;
+    members: Members;
+    leases: SlotLeases;
+    producer: BatchingProducer;
+    logger: Logger;
+  }) {
+    this.#store = options.store;
+    this.#receipts = options.receipts;
+    this.#dynamo = options.dynamo;
+    this.#members = options.members;
+    this.#leases = options.leases;
+    this.#producer = options.producer;
+    this.#logger = options.logger;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  /** `read` of a client: where it is a member, and no further than there is anything to read. */
+  async onRead({ user, conversation, position }: UserEventOf<'read'>): Promise<void> {
+    if (!(await this.#members.of(conversation)).includes(user)) return;
+    const last = await this.#lastPosition(conversation);
+    if (last === 0) return;
+    await this.moved([{ conversation, user, kind: 'read', position: Math.min(position, last) }]);
+  }
+
+  /** Moves receipts forward, and tells who is connected of those that moved. */
+  async moved(receipts: readonly Receipt[]): Promise<void> {
+    const replies = await this.#store.run(
+      receipts.map((one) => this.#receipts.moveCall(one.conversation, one.user, one.kind, one.position)),
+    );
+    const moved = receipts.filter((_, i) => replies[i] === 1);
+    const outgoing = new OutgoingBatch();
+    await Promise.all(
+      moved.map(async (one) => {
+        this.#unpersisted.set(`${one.kind} ${one.conversation} ${one.user}`, one);
+        await this.#tell(one, outgoing);
+      }),
+    );
+    if (this.#unpersisted.size > MAX_UNPERSISTED) this.#unpersisted.delete(this.#unpersisted.keys().next().value!);
+    publish(outgoing, this.#producer, this.#logger);
+  }
+
+  async #tell({ conversation, user, kind, position }: Receipt, outgoing: OutgoingBatch): Promise<void> {
+    const members = await this.#members.of(conversation);
+    if (members.length > LIVE_MEMBERS) return;
+    // The user's own other devices learn what was read; what was delivered concerns the others.
+    const users = kind === 'read' ? members : members.filter((member) => member !== user);
+    const frame: ServerFrame = { t: 'receipt', conversation, user, [kind]: position };
+    for (const { slot, conn } of await liveSessions(this.#store, this.#leases, users))
+      outgoing.add(slot, { t: 'frame', conn, frame });
+  }
+
+  async #lastPosition(conversation: string): Promise<number> {
+    const { Items } = await this.#dynamo.send(
+      new QueryCommand({
+        TableName: 'messages',
+        KeyConditionExpression: 'conversation = :c',
+        ExpressionAttributeValues: { ':c': { S: conversation } },
+        ScanIndexForward: false,
+        ConsistentRead: true,
+        Limit: 1,
+        ProjectionExpression: '#p',
+        ExpressionAttributeNames: { '#p': 'position' },
+      }),
+    );
+    return Number(Items?.[0]?.position?.N ?? 0);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    do {
+      await sleep(PERSIST_EACH_MS, signal);
+      const taken = [...this.#unpersisted];
+      this.#unpersisted.clear();
+      let next = 0;
+      const work = async () => {
+        while (next < taken.length) {
+          const [key, receipt] = taken[next++]!;
+          try {
+            await this.#receipts.persist(receipt.conversation, receipt.user, receipt.kind, receipt.position);
+          } catch (error) {
+            this.#logger.warn(
+              { conversation: receipt.conversation, err: messageOf(error) },
+              'receipt could not be written: tried again',
+            );
+            if (!this.#unpersisted.has(key)) this.#unpersisted.set(key, receipt);
+          }
+        }
+      };
+      await Promise.all(Array.from({ length: PARALLEL_UPDATES }, work));
+    } while (!signal.aborted);
+  }
+}
