@@ -28,6 +28,9 @@ function partsOf(url: string) {
  */
 export class RedisStore {
   readonly client: Redis | Cluster;
+  readonly #scripts: [name: string, script: { numberOfKeys: number; lua: string }][] = [];
+  /** How many of the scripts a node of a cluster knows. */
+  readonly #defined = new WeakMap<Redis, number>();
   readonly #identities = new WeakMap<Redis, string>();
   readonly #hasReplica = new WeakSet<Redis>();
 
@@ -69,7 +72,8 @@ export class RedisStore {
 
   /** Makes a script callable by name. @param keyCount how many of its arguments are keys */
   define(name: string, keyCount: number, lua: string): void {
-    this.client.defineCommand(name, { numberOfKeys: keyCount, lua });
+    this.#scripts.push([name, { numberOfKeys: keyCount, lua }]);
+    if (this.client instanceof Redis) this.client.defineCommand(name, { numberOfKeys: keyCount, lua });
   }
 
   /** Resolves once scripts can be run. Rejects after `timeoutMs`: the caller says what it needs Redis for. */
@@ -95,7 +99,17 @@ export class RedisStore {
   async run(calls: ScriptCall[]): Promise<RedisValue[]> {
     if (calls.length === 0) return [];
     if (!this.isReady()) throw new UnavailableError('Redis is not connected');
-    if (this.client instanceof Redis) return this.#runOn(this.client, this.client, calls);
+    if (this.client instanceof Redis) return this.#runOn(this.client, calls);
+    try {
+      return await this.#runOnNodes(calls);
+    } catch (error) {
+      // The slots may be elsewhere, or their node back: looked up for the next try.
+      this.client.refreshSlotsCache();
+      throw error;
+    }
+  }
+
+  async #runOnNodes(calls: ScriptCall[]): Promise<RedisValue[]> {
     const byNode = new Map<Redis, number[]>();
     calls.forEach((call, index) => {
       const node = this.#nodeOf(call.keys[0]!);
@@ -107,8 +121,7 @@ export class RedisStore {
     await Promise.all(
       [...byNode].map(async ([node, indexes]) => {
         const part = await this.#runOn(
-          this.client,
-          node,
+          this.#withScripts(node),
           indexes.map((index) => calls[index]!),
         );
         indexes.forEach((index, i) => {
@@ -164,12 +177,23 @@ export class RedisStore {
     this.client.disconnect();
   }
 
-  async #runOn(client: Redis | Cluster, node: Redis, calls: ScriptCall[]): Promise<RedisValue[]> {
+  /**
+   * A node of a cluster, spoken to by its own connection: the cluster's pipelines would send calls again, to wherever their slot is by
+   * then, with the identity of the store that they were not meant for any more.
+   */
+  #withScripts(node: Redis): Redis {
+    for (const [name, script] of this.#scripts.slice(this.#defined.get(node) ?? 0)) node.defineCommand(name, script);
+    this.#defined.set(node, this.#scripts.length);
+    return node;
+  }
+
+  async #runOn(node: Redis, calls: ScriptCall[]): Promise<RedisValue[]> {
     if (!this.#identities.has(node)) await this.#identify([node]);
     // From here to exec() nothing is awaited: the identity is that of the connection the pipeline goes out on.
     const identity = this.#identities.get(node);
-    if (identity === undefined) throw new UnavailableError('Redis: the connection was lost again');
-    const pipeline = client.pipeline();
+    if (identity === undefined || node.status !== 'ready')
+      throw new UnavailableError('Redis: the connection was lost again');
+    const pipeline = node.pipeline();
     for (const { script, keys, args } of calls)
       (pipeline as unknown as ScriptTarget)[script]!(...keys, identity, ...args);
     let replies: [Error | null, unknown][] | null;
@@ -178,8 +202,9 @@ export class RedisStore {
     } catch (error) {
       throw new UnavailableError(`Redis: ${messageOf(error)}`, { cause: error });
     }
-    return (replies ?? []).map(([error, reply]) => {
-      if (error) throw new UnavailableError(`Redis: ${error.message}`, { cause: error });
+    return (replies ?? []).map(([error, reply], i) => {
+      const { script, keys } = calls[i]!;
+      if (error) throw new UnavailableError(`Redis, ${script} of ${keys[0]}: ${error.message}`, { cause: error });
       return reply as RedisValue;
     });
   }
