@@ -17,6 +17,8 @@ export type ClientOptions = {
   /** Each frame, before it is acked. */
   onFrame?: (frame: Frame) => void;
   name?: string;
+  /** false: `open` resolves with the socket, before the welcome. */
+  waitForWelcome?: boolean;
   timeoutMs?: number;
 };
 
@@ -58,6 +60,7 @@ export class TestClient {
   readonly #options: ClientOptions;
   #waiters: (() => void)[] = [];
   #ackDue = false;
+  #error: Error | undefined;
 
   private constructor(options: ClientOptions, socket: WebSocket) {
     this.#options = options;
@@ -66,8 +69,12 @@ export class TestClient {
     this.rules = options.rules ?? new DeviceRules(`${options.user}/${options.device}`);
     this.state = this.rules.opened(this.name);
     socket.on('message', (data, binary) => this.#take(data.toString(), binary));
+    // What the server sent was no WebSocket frame, or the network broke: said with the close that follows.
+    socket.on('error', (error) => {
+      this.#error = error;
+    });
     socket.on('close', (code, reason) => {
-      this.closed = { code, reason: reason.toString() };
+      this.closed = { code, reason: this.#error?.message ?? reason.toString() };
       this.#wake();
     });
   }
@@ -81,6 +88,7 @@ export class TestClient {
     });
     const client = new TestClient(options, socket);
     await opened(socket);
+    if (options.waitForWelcome !== false) await client.until('the welcome', () => client.state.welcome);
     if (socket.protocol !== 'restante.v1') throw new Error(`the subprotocol is ${JSON.stringify(socket.protocol)}`);
     return client;
   }
@@ -127,18 +135,18 @@ export class TestClient {
       const timer = setTimeout(() => {
         const last = this.frames.slice(-3).map(({ frame }) => JSON.stringify(frame).slice(0, 200));
         this.#waiters = this.#waiters.filter((waiter) => waiter !== look);
-        fail(
-          `waited ${timeoutMs} ms for ${what}; ${this.entries.length} entries, closed: ${this.closed?.code}, last frames: ${last.join(' ')}`,
-        );
+        fail(`waited ${timeoutMs} ms for ${what}; ${this.entries.length} entries, last frames: ${last.join(' ')}`);
       }, timeoutMs);
       const look = () => {
         const { violations } = this.rules;
         const found = violations.length === 0 ? condition() : undefined;
-        if (violations.length === 0 && (found === undefined || found === false)) return false;
+        const wanted = found !== undefined && found !== false;
+        if (violations.length === 0 && !wanted && !this.closed) return false;
         clearTimeout(timer);
         this.#waiters = this.#waiters.filter((waiter) => waiter !== look);
         if (violations.length > 0) fail(violations.map(({ kind, detail }) => `${kind}: ${detail}`).join('; '));
-        else resolve(found as T);
+        else if (wanted) resolve(found);
+        else fail(`closed with ${this.closed?.code} (${this.closed?.reason}) while waiting for ${what}`);
         return true;
       };
       if (!look()) this.#waiters.push(look);
