@@ -22,6 +22,7 @@ const steps = [
     args: ['-p', typesOf(name), '--noEmit'],
   })),
   { name: 'format and lint', command: 'biome', args: ['check', '--error-on-warnings', '.'] },
+  { name: 'lock file', command: process.execPath, args: ['scripts/complete-lock.mjs', '--check'] },
   { name: 'nothing unused', command: 'knip', args: ['--no-progress', '--no-config-hints'] },
   {
     name: 'who imports whom',

@@ -20,8 +20,12 @@ export async function install() {
   await exclusively('install', async () => {
     if (isInstalled()) return;
     say('installing packages (npm ci)');
-    const { code } = await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-    if (code !== 0) fail('npm ci failed');
+    const options = ['--no-audit', '--no-fund', '--loglevel=error'];
+    const { code, output } = await run('npm', ['ci', ...options], { quiet: true });
+    if (code === 0) return;
+    say(`npm ci failed, trying npm install:\n${output.split('\n').slice(0, 6).join('\n')}`);
+    const second = await run('npm', ['install', '--no-save', ...options]);
+    if (second.code !== 0) fail('npm install failed');
   });
 }
 
