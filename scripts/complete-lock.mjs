@@ -22,7 +22,7 @@ for (const [parent, entry] of Object.entries(lock.packages)) {
 if (added.length === 0) process.exit(0);
 if (process.argv.includes('--check'))
   fail(`package-lock.json lacks ${added.join(', ')}\nrun: node scripts/complete-lock.mjs`);
-lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)));
+lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, 'en')));
 writeFileSync(path, `${JSON.stringify(lock, undefined, 2)}\n`);
 process.stdout.write(`added ${added.length}: ${added.join(', ')}\n`);
 
