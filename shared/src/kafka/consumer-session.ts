@@ -110,6 +110,11 @@ export class ConsumerSession {
       .catch((error: unknown) => this.#end(`did not run: ${String(error)}`));
   }
 
+  /** It was told to close, which may take a while: nobody need watch it any more. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
   /** The next fetch of the partition begins there. What was fetched from elsewhere meanwhile is not handed over. */
   seek(partition: number, offset: number): void {
     this.#consumer.seek({ topic: this.#options.topic, partition, offset: String(offset) });

@@ -14,7 +14,7 @@ const FIRST_RETRY_MS = 200;
 const MOST_RETRY_MS = 2000;
 /** A session that lived so long was a good one: the next failure is a first one again. */
 const GOOD_SESSION_MS = 60_000;
-const WATCHDOG_EACH_MS = 5000;
+const WATCHDOG_EACH_MS = 3000;
 /** Checks in a row, not time: a process that was paused must not take its own pause for a stuck consumer. */
 const CHECKS_UNTIL_STUCK = 4;
 const CHECKS_UNTIL_LIFELESS = 12;
@@ -73,6 +73,7 @@ export class LogConsumer {
   #fatal: Error | undefined;
   #readyWaiters: (() => void)[] = [];
   #watchdog: NodeJS.Timeout;
+  #checking = false;
   #lifelessChecks = 0;
   #beats = -1;
   #behind = new Map<number, { position: number; checks: number }>();
@@ -82,7 +83,7 @@ export class LogConsumer {
     this.#options = options;
     this.#events = options.events ?? {};
     this.#admin = new AdminHolder(options.kafka);
-    this.#watchdog = setInterval(() => void this.#check(), options.watchdogEachMs ?? WATCHDOG_EACH_MS).unref();
+    this.#watchdog = setInterval(() => void this.#checkOnce(), options.watchdogEachMs ?? WATCHDOG_EACH_MS).unref();
     this.#loop = this.#keepRunning();
   }
 
@@ -245,12 +246,12 @@ export class LogConsumer {
 
   /**
    * kafkajs consumers have stopped fetching for ever without a word (#659, #1720). So: no answered fetch and no join for
-   * a minute, or records in the log that are neither fetched nor held back by us, ends the session.
+   * half a minute, or records in the log that are neither fetched nor held back by us, ends the session.
    */
   async #check(): Promise<void> {
     const session = this.#session;
     const generation = this.#generation;
-    if (session === undefined) return;
+    if (session === undefined || session.closing) return;
     this.#lifelessChecks = session.beats === this.#beats ? this.#lifelessChecks + 1 : 0;
     this.#beats = session.beats;
     if (this.#lifelessChecks >= CHECKS_UNTIL_LIFELESS) return this.#restart(session, 'no fetch was answered for long');
@@ -266,6 +267,14 @@ export class LogConsumer {
       if (checks >= CHECKS_UNTIL_STUCK)
         return this.#restart(session, `partition ${partition} stands at ${position} of ${ends.get(partition)}`);
     }
+  }
+
+  /** A check may wait for Kafka longer than the time between two: they must not count in parallel. */
+  async #checkOnce(): Promise<void> {
+    if (this.#checking) return;
+    this.#checking = true;
+    await this.#check();
+    this.#checking = false;
   }
 
   #restart(session: ConsumerSession, why: string): void {
