@@ -13,7 +13,7 @@ export async function dueDepth(store: RedisStore, nowMs: number): Promise<DueDep
     Array.from({ length: DUE_SHARDS }, async (_, shard) => {
       const key = `due:${shard}`;
       const users = await client.zcount(key, '-inf', nowMs);
-      const [, earliest] = await client.zrange(key, 0, 0, 'WITHSCORES');
+      const [, earliest] = await client.zrange(key, '0', '0', 'WITHSCORES');
       return { users, waitedMs: nowMs - Number(earliest ?? Number.POSITIVE_INFINITY) };
     }),
   );

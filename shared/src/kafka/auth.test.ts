@@ -12,7 +12,7 @@ test("MSK gets a request to connect, signed by the process's role for its region
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
   const { ssl, sasl } = kafkaAuth({ KAFKA_AUTH: 'msk-iam', AWS_REGION: 'eu-central-1' });
   expect(ssl).toBe(true);
-  if (sasl?.mechanism !== 'oauthbearer') throw new Error(`mechanism ${sasl?.mechanism}`);
+  if (sasl === undefined || !('oauthBearerProvider' in sasl)) throw new Error(`mechanism ${sasl?.mechanism}`);
   const { value } = await sasl.oauthBearerProvider();
   const signed = new URL(Buffer.from(value, 'base64url').toString());
   expect(signed.host).toBe('kafka.eu-central-1.amazonaws.com');
