@@ -1,15 +1,31 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Engine } from '@restante/localstack/engine';
+import { startRedis } from '@restante/localstack/redis-engine';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Claim, claimedBy, claimIds, contentHash, unclaimIds } from './dedupe-redis.ts';
 import { freeSlot, renewSlot, SlotLeases, takeSlot } from './slot-leases-redis.ts';
 import { InboxRig } from './test-inbox.ts';
 
-const rig = new InboxRig();
-const { store } = rig;
-const FIRST_SLOT = 100;
-beforeAll(() => rig.ready());
-afterAll(() => rig.close());
+/** A Redis of its own: slots are numbered from 0 for everybody. */
+const dir = mkdtempSync(join(tmpdir(), 'restante-leases-'));
+let redis: Engine;
+let rig: InboxRig;
+let store: InboxRig['store'];
+beforeAll(async () => {
+  redis = await startRedis({ dataDir: dir });
+  rig = new InboxRig({}, redis.url);
+  store = rig.store;
+  await rig.ready();
+});
+afterAll(async () => {
+  await rig?.close();
+  await redis?.kill();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 describe('claims of (sender, id)', () => {
   const claim = (sender: string, position: number, more: Partial<Claim> = {}): Claim => ({
@@ -66,48 +82,43 @@ describe('claims of (sender, id)', () => {
 });
 
 describe('slots', () => {
-  const slotAt = (index: number) => FIRST_SLOT + index;
-  const free = () => store.client.del(...[0, 1, 2].map((index) => `slot:${slotAt(index)}`));
-  const take = (index: number, lease: string, ms = 60_000) =>
-    store.runOne({ script: 'inbox:slot-renew', keys: [`slot:${slotAt(index)}`], args: [lease, ms, 'take'] });
+  beforeEach(() => store.client.del('slot:0', 'slot:1'));
+  const take = (lease: string, ms = 60_000) =>
+    store.runOne({ script: 'inbox:slot-renew', keys: ['slot:0'], args: [lease, ms, 'take'] });
 
   it('belong to one lease at a time', async () => {
-    await free();
-    const taken = await Promise.all(['a', 'b', 'c'].map((lease) => take(0, lease)));
+    const taken = await Promise.all(['a', 'b', 'c'].map((lease) => take(lease)));
     expect(taken.sort()).toEqual([0, 0, 1]);
   });
 
   it('are renewed and given back by their lease alone', async () => {
-    await free();
-    await take(0, 'mine', 5000);
-    const slot = slotAt(0);
-    expect(await renewSlot(store, slot, 'theirs', 60_000)).toBe(false);
-    expect(await store.client.pttl(`slot:${slot}`)).toBeLessThanOrEqual(5000);
-    expect(await renewSlot(store, slot, 'mine', 60_000)).toBe(true);
-    expect(await store.client.pttl(`slot:${slot}`)).toBeGreaterThan(50_000);
-    expect(await freeSlot(store, slot, 'theirs')).toBe(false);
-    expect(await freeSlot(store, slot, 'mine')).toBe(true);
-    expect(await renewSlot(store, slot, 'mine', 60_000)).toBe(false);
+    await take('mine', 5000);
+    expect(await renewSlot(store, 0, 'theirs', 60_000)).toBe(false);
+    expect(await store.client.pttl('slot:0')).toBeLessThanOrEqual(5000);
+    expect(await renewSlot(store, 0, 'mine', 60_000)).toBe(true);
+    expect(await store.client.pttl('slot:0')).toBeGreaterThan(50_000);
+    expect(await freeSlot(store, 0, 'theirs')).toBe(false);
+    expect(await freeSlot(store, 0, 'mine')).toBe(true);
+    expect(await renewSlot(store, 0, 'mine', 60_000)).toBe(false);
   });
 
   it('are taken in order, none where all are leased', async () => {
-    const others = await store.client.keys('slot:*');
-    expect(others.filter((key) => Number(key.slice(5)) < FIRST_SLOT)).toEqual([]);
-    const leases = ['a', 'b', 'c'];
-    const taken = [];
-    for (const lease of leases) taken.push(await takeSlot(store, 2, lease, 60_000));
-    for (const [slot, lease] of leases.entries()) await freeSlot(store, slot, lease);
-    expect(taken).toEqual([0, 1, undefined]);
+    for (const [lease, slot] of [
+      ['a', 0],
+      ['b', 1],
+      ['c', undefined],
+    ] as const) {
+      expect(await takeSlot(store, 2, lease, 60_000)).toBe(slot);
+    }
   });
 
   it('are known to be dead where their lease is another or none, and taken for alive where nothing is known', async () => {
-    await free();
-    const leases = new SlotLeases(store, slotAt(2), pino({ level: 'silent' }));
-    expect(leases.isAlive(slotAt(0), 'mine')).toBe(true);
-    await take(0, 'mine');
+    const leases = new SlotLeases(store, 2, pino({ level: 'silent' }));
+    expect(leases.isAlive(0, 'mine')).toBe(true);
+    await take('mine');
     await leases.refresh();
-    expect(leases.isAlive(slotAt(0), 'mine')).toBe(true);
-    expect(leases.isAlive(slotAt(0), 'older')).toBe(false);
-    expect(leases.isAlive(slotAt(1), 'mine')).toBe(false);
+    expect(leases.isAlive(0, 'mine')).toBe(true);
+    expect(leases.isAlive(0, 'older')).toBe(false);
+    expect(leases.isAlive(1, 'mine')).toBe(false);
   });
 });

@@ -3,6 +3,8 @@
 -- A member '!<store>' with an infinite score marks a shard that this store has whole: one that Redis lost, or lost the last second
 -- of, has none (decision 10).
 -- Reply: 1 where the shard is whole, else 0; then user, claimed score, ...
+-- A first write that takes no memory: the queue must go on at maxmemory (decision 9).
+redis.call('ZREM', KEYS[1], '')
 local time = redis.call('TIME')
 -- To the microsecond, so that no two claims have the same score: a worker whose claim ran out can't settle another's.
 local now = time[1] * 1000 + time[2] / 1000

@@ -2,7 +2,11 @@
 -- where it is this lease's; free: give it back
 -- Reply: 1 where the slot is this lease's now (or was, for free), else 0
 if ARGV[4] == 'take' then
-  return redis.call('SET', KEYS[1], ARGV[2], 'NX', 'PX', ARGV[3]) and 1 or 0
+  if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+  -- A first write that takes no memory: a gateway must come back also at maxmemory (decision 9).
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  return 1
 end
 if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end
 if ARGV[4] == 'free' then redis.call('DEL', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
