@@ -94,7 +94,7 @@ function pushAlarms({ stage, push }: Watched): AlarmSpec[] {
     name: 'push-failures',
     means:
       'Pushes are refused and retried: the outcome is in the log of notification; a bad credential refuses all of them.',
-    metric: serviceMetric(stage, 'notification', 'push_failures_total'),
+    metric: serviceMetric(stage, 'notification', 'pushes_total_failed'),
     threshold: 100,
     minutes: 5,
   };

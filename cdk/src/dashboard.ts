@@ -63,7 +63,7 @@ function deliveryRow({ stage }: Watched): cloudwatch.IWidget[] {
     graph(
       'Pushes',
       [serviceMetric(stage, 'notification', 'pushes_total')],
-      [serviceMetric(stage, 'notification', 'push_failures_total')],
+      [serviceMetric(stage, 'notification', 'pushes_total_failed')],
     ),
     graph('Dead letters', [
       serviceMetric(stage, 'messaging', 'dead_letters_total'),

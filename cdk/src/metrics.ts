@@ -10,7 +10,7 @@ const MINUTE = Duration.minutes(1);
 export const SERVICE_METRICS = {
   gateway: ['connections', 'accept_seconds', 'lease_losses_total', 'resets_total', 'rejected_total'],
   messaging: ['dead_letters_total'],
-  notification: ['due_oldest_seconds', 'due_users', 'dead_letters_total', 'pushes_total', 'push_failures_total'],
+  notification: ['due_oldest_seconds', 'due_users', 'dead_letters_total', 'pushes_total', 'pushes_total_failed'],
 } as const satisfies Record<ServiceName, readonly string[]>;
 export type ServiceMetric<S extends ServiceName> = (typeof SERVICE_METRICS)[S][number];
 

@@ -9,44 +9,47 @@ import { type PushPlatform, parameterName, type ServiceName } from './stages.ts'
 import { DATA_DIRECTORY } from './task.ts';
 
 /** What each process is told. Settings that are not here keep the default of `shared/src/runtime/settings.ts`. */
-export function commonEnvironment(props: ServicesProps, service: ServiceName): Environment {
-  const { stage, cache } = props;
+export function serviceEnvironment(scope: Construct, service: ServiceName, props: ServicesProps): Environment {
+  const own = { gateway: gatewayEnvironment, messaging: () => ({}), notification: notificationEnvironment }[service];
   return {
-    ...kafkaEnvironment(props),
+    ...logEnvironment(props),
     SERVICE_NAME: service,
-    CLOUDWATCH_NAMESPACE: metricsNamespace(stage),
-    DATA_DIR: DATA_DIRECTORY,
+    CLOUDWATCH_NAMESPACE: metricsNamespace(props.stage),
     // Every address of the task's own network interface, which only its security group lets anyone reach.
     HOST: '0.0.0.0',
-    PORT: String(GATEWAY_PORT),
     ADMIN_PORT: String(ADMIN_PORT),
-    REDIS_URL: cache.url,
+    REDIS_URL: props.cache.url,
     REDIS_CLUSTER: 'true',
     REDIS_USERNAME: service,
+    ...own(scope, props),
   };
 }
 
-/** All that the task needs which makes the topics; services check what they find against the same numbers. */
+/** All that the task needs which makes the topics. */
 export function topicsEnvironment(props: ServicesProps): Environment {
-  return { ...kafkaEnvironment(props), SERVICE_NAME: 'topics', REPLICATION_FACTOR: String(REPLICATION_FACTOR) };
+  const { topics } = props.stage;
+  return {
+    ...logEnvironment(props),
+    INCOMING_PARTITIONS: String(topics.incomingPartitions),
+    USER_EVENT_PARTITIONS: String(topics.userEventPartitions),
+    REPLICATION_FACTOR: String(REPLICATION_FACTOR),
+  };
 }
 
-function kafkaEnvironment({ stage, broker }: ServicesProps): Environment {
-  const { topics } = stage;
+function logEnvironment({ stage, broker }: ServicesProps): Environment {
   return {
     NODE_ENV: 'production',
     AWS_REGION: stage.region,
     KAFKA_BROKERS: broker.bootstrapBrokers,
     KAFKA_AUTH: 'msk-iam',
-    INCOMING_PARTITIONS: String(topics.incomingPartitions),
-    USER_EVENT_PARTITIONS: String(topics.userEventPartitions),
-    GATEWAY_SLOTS: String(topics.gatewaySlots),
-    INCOMING_EPOCH: String(topics.epoch),
+    GATEWAY_SLOTS: String(stage.topics.gatewaySlots),
+    INCOMING_EPOCH: String(stage.topics.epoch),
   };
 }
 
-export function gatewayEnvironment(scope: Construct, { stage }: ServicesProps): Environment {
+function gatewayEnvironment(scope: Construct, { stage }: ServicesProps): Environment {
   return {
+    PORT: String(GATEWAY_PORT),
     JWKS_URL: ssm.StringParameter.valueForStringParameter(scope, parameterName(stage.name, 'jwks-url')),
     ALLOWED_ORIGINS: ssm.StringParameter.valueForStringParameter(scope, parameterName(stage.name, 'allowed-origins')),
   };
@@ -58,8 +61,8 @@ const APPLICATION_SETTINGS = {
   GCM: 'SNS_FCM_APPLICATION_ARN',
 } as const satisfies Record<PushPlatform, keyof Environment>;
 
-export function notificationEnvironment(_scope: Construct, { push }: ServicesProps): Environment {
-  if (push === undefined) return { PUSH_PROVIDER: 'console' };
+function notificationEnvironment(_scope: Construct, { push }: ServicesProps): Environment {
+  if (push === undefined) return { PUSH_PROVIDER: 'console', DATA_DIR: DATA_DIRECTORY };
   const applications = push.applications.map(({ platform, arn }) => [APPLICATION_SETTINGS[platform], arn]);
   return { PUSH_PROVIDER: 'sns', ...Object.fromEntries(applications) };
 }

@@ -12,12 +12,7 @@ import type { KeysStack } from './keys-stack.ts';
 import { lagMetric } from './metrics.ts';
 import { GATEWAY_PORT, type NetworkStack } from './network-stack.ts';
 import type { PushStack } from './push-stack.ts';
-import {
-  commonEnvironment,
-  gatewayEnvironment,
-  notificationEnvironment,
-  topicsEnvironment,
-} from './service-environment.ts';
+import { serviceEnvironment, topicsEnvironment } from './service-environment.ts';
 import { makeServiceRole } from './service-role.ts';
 import type { ServiceName, StageProps } from './stages.ts';
 import { makeTask } from './task.ts';
@@ -84,7 +79,6 @@ export class ServicesStack extends Stack {
   #makeServiceTask(service: ServiceName): ecs.FargateTaskDefinition {
     const props = this.#props;
     const { cpu, memoryMiB } = props.stage[service];
-    const own = { gateway: gatewayEnvironment, messaging: () => ({}), notification: notificationEnvironment }[service];
     const task = makeTask(this, service, {
       stage: props.stage,
       image: service,
@@ -93,7 +87,7 @@ export class ServicesStack extends Stack {
       memoryMiB,
       role: this.#makeRole(service),
       logsKey: props.keys.logs,
-      environment: { ...commonEnvironment(props, service), ...own(this, props) },
+      environment: serviceEnvironment(this, service, props),
       secrets: { REDIS_PASSWORD: ecs.Secret.fromSecretsManager(this.#passwordOf(service)) },
       healthCheck: true,
       ...(service === 'gateway' ? { clientPort: GATEWAY_PORT } : {}),

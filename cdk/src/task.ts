@@ -30,6 +30,8 @@ export type TaskProps = {
   /** A task that runs to its end has no port to ask. */
   healthCheck: boolean;
   clientPort?: number;
+  /** Instead of what the image does by itself. */
+  command?: string[];
 };
 
 /** One container on arm64, as nobody, on a file system that it can't write to. */
@@ -65,6 +67,7 @@ export function makeTask(scope: Construct, id: string, props: TaskProps): ecs.Fa
     user: '65532:65532',
     privileged: false,
     stopTimeout: STOP_TIMEOUT,
+    ...(props.command === undefined ? {} : { command: props.command }),
     ...(props.clientPort === undefined ? {} : { portMappings: [{ containerPort: props.clientPort }] }),
     ...(props.healthCheck ? { healthCheck: healthCheck() } : {}),
   });

@@ -42,6 +42,7 @@ export class TopicsTask extends Construct {
       environment: props.environment,
       secrets: {},
       healthCheck: false,
+      command: ['localstack/dist/init/main.js', 'topics'],
     });
     const handler = makeHandler(this, 'RunTask', {
       stage: props.stage,
