@@ -19,10 +19,29 @@ class Members {
   /** By partition: the offset of each begun batch together with the member and whether it was over when the next began. */
   readonly overlaps: string[] = [];
   readonly assignments: string[] = [];
+  #held: Promise<void> | undefined;
   #seen = Array.from({ length: PARTITIONS }, () => new Set<number>());
 
   constructor(topic: string) {
     this.topic = topic;
+  }
+
+  /** Lets `change` happen while every handler is held up, and for a moment after: long enough for a second worker to show. */
+  async rebalance<T>(change: () => Promise<T>): Promise<T> {
+    let release = () => {};
+    this.#held = new Promise((resolve) => {
+      release = resolve;
+    });
+    try {
+      const before = this.assignments.length;
+      const result = await change();
+      await vi.waitFor(() => expect(this.assignments.length).toBeGreaterThan(before), { timeout: 30_000 });
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return result;
+    } finally {
+      this.#held = undefined;
+      release();
+    }
   }
 
   async join(name: string): Promise<LogConsumer> {
@@ -38,8 +57,8 @@ class Members {
       handle: async ({ partition, records }) => {
         if (running.has(partition)) this.overlaps.push(`${name}: two workers on ${partition}`);
         running.add(partition);
-        // Longer than a rebalance now and then, and deaf to the signal, as a slow store would be.
-        await new Promise((resolve) => setTimeout(resolve, Math.random() < 0.01 ? 700 : 2));
+        // Deaf to the signal, as a slow store would be: what runs when a rebalance begins still runs when it is over.
+        await Promise.all([this.#held, new Promise((resolve) => setTimeout(resolve, 2))]);
         for (const { offset } of records) {
           if (this.#seen[partition]!.has(offset)) continue;
           this.#seen[partition]!.add(offset);
@@ -61,7 +80,7 @@ describe('a rebalance', () => {
     const producer = new BatchingProducer({ kafka, logger: testLogger, topics: [topic] });
     closing.push(() => producer.stop(0));
     await producer.start();
-    const perPartition = 1500;
+    const perPartition = 800;
     const members = new Members(topic);
     const sending = (async () => {
       for (let i = 0; i < perPartition; i++) {
@@ -71,11 +90,11 @@ describe('a rebalance', () => {
       }
     })();
     const first = await members.join('a');
-    await members.join('b');
-    const third = await members.join('c');
+    await members.rebalance(() => members.join('b'));
+    const third = await members.rebalance(() => members.join('c'));
     await first.stop();
-    await third.stop(0);
-    const last = await members.join('d');
+    await members.rebalance(() => third.stop(0));
+    const last = await members.rebalance(() => members.join('d'));
     await sending;
     const all = Array.from({ length: perPartition }, (_, offset) => offset);
     await vi.waitFor(
