@@ -18,6 +18,9 @@ export class Batch {
   readonly #tx: Transaction;
   readonly #me: string;
   readonly #conversations = new Map<string, ConversationRecord>();
+  readonly #changed = new Set<string>();
+  /** Messages that are in the store, of those that the steps bring: `<from>/<id>`. */
+  readonly #known = new Set<string>();
   #inbox: Inbox | undefined;
   #inboxChanged = false;
   #arrival = 0;
@@ -28,7 +31,16 @@ export class Batch {
     this.#me = me;
   }
 
-  async begin(): Promise<void> {
+  async begin(steps: readonly Step[]): Promise<void> {
+    // Asked for together: one after another, a thousand lookups would take longer than all the rest.
+    const entries = steps.flatMap((step) => (step.kind === 'entry' && step.entry.t === 'message' ? [step.entry] : []));
+    const lookups = entries.map(({ from, id }) =>
+      this.#tx.range('messages', { index: 'byId', prefix: [from, id], limit: 1 }),
+    );
+    for (const [i, found] of (await Promise.all(lookups)).entries()) {
+      const entry = entries[i];
+      if (found[0] !== undefined && entry !== undefined) this.#known.add(`${entry.from}/${entry.id}`);
+    }
     this.#inbox = (await this.#tx.get('meta', ['inbox']))?.value as Inbox | undefined;
     this.#arrival = ((await this.#tx.get('meta', ['arrival']))?.value as number | undefined) ?? 0;
     this.#arrivalBefore = this.#arrival;
@@ -50,7 +62,7 @@ export class Batch {
   }
 
   async end(): Promise<void> {
-    for (const record of this.#conversations.values()) await this.#tx.put('conversations', record);
+    for (const id of this.#changed) await this.#tx.put('conversations', await this.#conversation(id));
     if (this.#arrival !== this.#arrivalBefore) await this.#tx.put('meta', { key: 'arrival', value: this.#arrival });
     if (this.#inboxChanged) await this.#tx.put('meta', { key: 'inbox', value: this.#inbox });
   }
@@ -100,9 +112,10 @@ export class Batch {
   }
 
   async #message(entry: HistoryMessage, decoded: Decoded): Promise<void> {
-    const [known] = await this.#tx.range('messages', { index: 'byId', prefix: [entry.from, entry.id], limit: 1 });
+    const key = `${entry.from}/${entry.id}`;
     if (entry.from === this.#me) await this.#leaveOutbox(entry.id);
-    if (known !== undefined) return this.#synced(entry.conversation, entry.position);
+    if (this.#known.has(key)) return this.#synced(entry.conversation, entry.position);
+    this.#known.add(key);
     const record = { ...fromHistory(entry, decoded), arrival: ++this.#arrival };
     await this.#tx.put('messages', record);
     await this.#raise(record);
@@ -265,11 +278,15 @@ export class Batch {
 
   async #conversation(id: string): Promise<ConversationRecord> {
     const cached = this.#conversations.get(id);
-    return cached ?? (await this.#tx.get('conversations', [id])) ?? { id, ...EMPTY_CONVERSATION };
+    if (cached !== undefined) return cached;
+    const record = (await this.#tx.get('conversations', [id])) ?? { id, ...EMPTY_CONVERSATION };
+    this.#conversations.set(id, record);
+    return record;
   }
 
   #set(record: ConversationRecord): void {
     this.#conversations.set(record.id, record);
+    this.#changed.add(record.id);
     this.applied.topics.add('conversations').add(record.id);
   }
 }

@@ -6,7 +6,7 @@ import type { Transaction } from './store/store.ts';
 /** Applies steps in order within one transaction. `me` is the client's user. */
 export async function applySteps(tx: Transaction, steps: readonly Step[], me: string): Promise<Applied> {
   const batch = new Batch(tx, me);
-  await batch.begin();
+  await batch.begin(steps);
   for (const step of steps) await batch.apply(step);
   await batch.end();
   return batch.applied;
@@ -24,7 +24,7 @@ export async function applyHistory(
   arrives: boolean,
 ): Promise<Set<string>> {
   const batch = new Batch(tx, me);
-  await batch.begin();
+  await batch.begin([]);
   for (const [i, message] of messages.entries())
     await batch.history(message, decoded[i] ?? { body: message.body ?? '' }, arrives);
   await batch.recount([...new Set(messages.map((message) => message.conversation))]);

@@ -15,7 +15,7 @@ export type IntakeOptions = {
 };
 
 /** Steps saved in one transaction. Bounded, so that the first of a long backlog show early. */
-const BATCH_STEPS = 128;
+const BATCH_STEPS = 256;
 
 /**
  * Saves what the server says, in order, a batch a transaction. What comes meanwhile makes the next batch. A store that

@@ -47,7 +47,8 @@ export class Screens {
       .catch(() => undefined);
     // Not known here, nor to the server when it gave the list: a new one.
     if (record === undefined || record.lastPosition === 0) return;
-    if (await this.#hasLittle(conversation)) await this.#attempt(() => this.#puller.loadOlder(conversation, FIRST_PAGE));
+    if (await this.#hasLittle(conversation))
+      await this.#attempt(() => this.#puller.loadOlder(conversation, FIRST_PAGE));
     if (conversation.startsWith('grp:') && record.members === undefined)
       await this.#attempt(() => this.#puller.refreshGroup(conversation));
     await this.#attempt(() => this.#puller.refreshReceipts(conversation));

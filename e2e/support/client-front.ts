@@ -1,11 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 /** Where the client's build puts the page. */
 const DEMO = fileURLToPath(new URL('../../client/dist/demo/', import.meta.url));
-const TYPES: Record<string, string> = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml', map: 'application/json' };
+const TYPES: Record<string, string> = {
+  html: 'text/html',
+  css: 'text/css',
+  js: 'text/javascript',
+  svg: 'image/svg+xml',
+  map: 'application/json',
+};
 /** As strict as the page allows: no inline script, no inline style, nothing from elsewhere. */
 export const DEMO_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -15,6 +21,8 @@ export type ClientFront = {
   url: string;
   /** False: connections to the gateway are cut and refused; pages still come. */
   setOnline(online: boolean): void;
+  /** Sockets that are open now. */
+  readonly connections: number;
   close(): Promise<void>;
 };
 
@@ -37,7 +45,11 @@ export async function startClientFront({ gatewayUrl, token, pages = {} }: FrontO
     try {
       const body = own?.body ?? readFileSync(DEMO + name.replaceAll('..', ''));
       const type = own?.type ?? TYPES[name.split('.').at(-1) ?? ''] ?? 'application/octet-stream';
-      response.writeHead(200, { 'content-type': `${type}; charset=utf-8`, 'content-security-policy': DEMO_CSP, 'x-content-type-options': 'nosniff' });
+      response.writeHead(200, {
+        'content-type': `${type}; charset=utf-8`,
+        'content-security-policy': DEMO_CSP,
+        'x-content-type-options': 'nosniff',
+      });
       response.end(body);
     } catch {
       response.writeHead(404).end();
@@ -46,10 +58,13 @@ export async function startClientFront({ gatewayUrl, token, pages = {} }: FrontO
   const pass = (incoming: IncomingMessage, response: ServerResponse): void => {
     if (!online) return void incoming.socket.destroy();
     const { method, url, headers } = incoming;
-    const outgoing = request({ host: gateway.hostname, port: gateway.port, method, path: url, headers: { ...headers, host: gateway.host } }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(response);
-    });
+    const outgoing = request(
+      { host: gateway.hostname, port: gateway.port, method, path: url, headers: { ...headers, host: gateway.host } },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      },
+    );
     outgoing.on('error', () => response.destroy());
     incoming.pipe(outgoing);
   };
@@ -68,11 +83,16 @@ export async function startClientFront({ gatewayUrl, token, pages = {} }: FrontO
     const upstream = connect(Number(gateway.port), gateway.hostname);
     sockets.add(client);
     client.on('close', () => sockets.delete(client));
-    const lines = Object.entries({ ...incoming.headers, host: gateway.host }).map(([name, value]) => `${name}: ${String(value)}`);
+    const lines = Object.entries({ ...incoming.headers, host: gateway.host }).map(
+      ([name, value]) => `${name}: ${String(value)}`,
+    );
     upstream.write(`GET ${incoming.url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
     upstream.write(head);
     client.pipe(upstream).pipe(client);
-    for (const [one, other] of [[client, upstream], [upstream, client]] as const) {
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
       one.on('error', () => other.destroy());
       one.on('close', () => other.destroy());
     }
@@ -80,6 +100,9 @@ export async function startClientFront({ gatewayUrl, token, pages = {} }: FrontO
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    get connections() {
+      return sockets.size;
+    },
     setOnline(value) {
       online = value;
       if (!online) for (const socket of sockets) socket.destroy();

@@ -97,11 +97,16 @@ function transactionOn(tx: AnyTransaction): Transaction {
     get<T extends TableName>(table: T, key: Key) {
       return tx.objectStore(table).get([...key]) as Promise<Records[T] | undefined>;
     },
+    // Not waited for: requests of a transaction run in order, and one that fails makes the whole transaction fail.
     async put(table, record) {
-      await write(table).put(record);
+      write(table)
+        .put(record)
+        .catch(() => {});
     },
-    delete(table, key) {
-      return write(table).delete([...key]);
+    async delete(table, key) {
+      write(table)
+        .delete([...key])
+        .catch(() => {});
     },
     async range<T extends TableName>(table: T, range: Range) {
       const store = tx.objectStore(table);
@@ -110,7 +115,8 @@ function transactionOn(tx: AnyTransaction): Transaction {
       if (!range.reverse) return (await source.getAll(bounds, Math.min(range.limit, LARGEST_COUNT))) as Records[T][];
       // A step of the cursor for each record would be slow: it jumps to the last one wanted, and all above are read at once.
       const cursor = await source.openKeyCursor(bounds, 'prev');
-      const last = cursor === null || range.limit === 1 ? cursor : await cursor.advance(Math.min(range.limit - 1, LARGEST_COUNT));
+      const last =
+        cursor === null || range.limit === 1 ? cursor : await cursor.advance(Math.min(range.limit - 1, LARGEST_COUNT));
       const low = last === null ? bounds : IDBKeyRange.bound(last.key, bounds?.upper ?? [[]], false, true);
       const found = (await source.getAll(low)) as Records[T][];
       return found.reverse().slice(0, range.limit);
