@@ -1,1 +1,94 @@
-export {};
+/**
+ * Every number that a formula uses and that is not a price (prices.ts) or a quota (quotas.ts). Where each comes from:
+ * - `bench`: measured by `npm run bench` on the machine that docs/benchmarks.md names, on one core; whoever runs the bench again
+ *   updates this table and nothing else.
+ * - `measured`: measured otherwise, by what `how` says.
+ * - `assumed`: nobody has measured it yet. The program names these below every result, for a result is no better than they are.
+ */
+export type Constant = { value: number; from: 'bench' | 'measured' | 'assumed'; how: string };
+
+export const CONSTANTS = {
+  // ---- what one task does, a vCPU of it
+  connectionsPerGatewayVcpu: {
+    value: 20_000,
+    from: 'assumed',
+    how: 'open connections that a gateway keeps alive, idle but for heartbeats',
+  },
+  entriesPerGatewayVcpu: {
+    value: 15_000,
+    from: 'assumed',
+    how: 'inbox entries a second written to sockets, and their acks read',
+  },
+  sendsPerGatewayVcpu: {
+    value: 5_000,
+    from: 'assumed',
+    how: 'messages a second taken from sockets and acknowledged by Kafka',
+  },
+  messagesPerMessagingVcpu: {
+    value: 3_000,
+    from: 'assumed',
+    how: 'messages a second ordered, enqueued and written to the history',
+  },
+  entriesPerMessagingVcpu: {
+    value: 10_000,
+    from: 'assumed',
+    how: 'inbox entries a second enqueued by messaging, however they spread over messages',
+  },
+  eventsPerNotificationVcpu: { value: 8_000, from: 'assumed', how: 'acks, connects and disconnects a second' },
+  scriptsPerShard: { value: 40_000, from: 'assumed', how: 'inbox scripts a second on the one thread of a shard' },
+  messagesPerPartition: {
+    value: 500,
+    from: 'assumed',
+    how: 'messages a second of one partition, handled one batch after the other',
+  },
+
+  // ---- bytes
+  gatewayBytesPerConnection: {
+    value: 20_000,
+    from: 'assumed',
+    how: 'resident memory of a gateway per idle connection',
+  },
+  inboxBytesPerEntry: {
+    value: 132,
+    from: 'measured',
+    how: 'DESIGN.md: repetitive text in a list with list-compress-depth 1; 439 without',
+  },
+  inboxBytesPerIncompressible: {
+    value: 440,
+    from: 'measured',
+    how: 'DESIGN.md: the same entry where nothing compresses, as ciphertext',
+  },
+  inboxBytesPerUser: { value: 700, from: 'assumed', how: 'meta and keys of an inbox, its due entry and its session' },
+  dedupeBytes: { value: 190, from: 'assumed', how: 'a dedupe key: name, conversation, position and digest' },
+  frameOverheadBytes: {
+    value: 300,
+    from: 'assumed',
+    how: 'an entry beyond its body: ids, times, names of fields, WebSocket, TCP and TLS',
+  },
+  ackBytes: { value: 150, from: 'assumed', how: 'an ack or another user event as a record' },
+  itemOverheadBytes: { value: 260, from: 'assumed', how: 'a history item beyond its body' },
+
+  // ---- how parts behave together
+  acksPerEntry: { value: 0.5, from: 'assumed', how: 'acks are cumulative: one for each burst' },
+  cursorWritesPerAck: { value: 0.3, from: 'assumed', how: 'cursors are flushed once a second or two, not once an ack' },
+  readsPerEntry: {
+    value: 0.2,
+    from: 'assumed',
+    how: 'pages of history, checks of membership and rebuilds, in read units an entry',
+  },
+  kafkaConnectionsPerTask: { value: 4, from: 'assumed', how: 'TCP connections of one task to each broker' },
+  reconnectsPerHour: { value: 2, from: 'assumed', how: 'times an hour that a connected device connects again' },
+} as const satisfies Record<string, Constant>;
+
+export type ConstantName = keyof typeof CONSTANTS;
+export const constant = (name: ConstantName): number => CONSTANTS[name].value;
+
+/** Room that a plan leaves. */
+export const HEADROOM = {
+  /** Tasks and shards are planned to be this busy at the peak. */
+  utilisation: 0.7,
+  /** Of three zones one may be lost, and the other two must do. */
+  zones: 1.5,
+  /** ElastiCache keeps a quarter of a node for failover and forks; an alarm rings at 70 % of the rest. */
+  usableMemory: 0.75 * 0.7,
+} as const;
