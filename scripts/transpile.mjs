@@ -1,7 +1,7 @@
 // The build of a package: src/**/*.ts → dist/**/*.js, one file at a time, without looking at types. Those are `npm run check`'s
 // affair, which reads the sources of all packages at once; so a build takes a second, not a minute.
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 
 const SOURCE = 'src';
@@ -12,14 +12,18 @@ const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, '.
 const modules = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler };
 const compilerOptions = { ...options, ...modules, declaration: false, noEmit: false };
 
-rmSync(OUTPUT, { recursive: true, force: true });
+const made = new Set();
 for (const name of readdirSync(SOURCE, { recursive: true })) {
   const from = join(SOURCE, name);
   const to = join(OUTPUT, name);
   // Read at run time from beside the file that uses it.
-  if (name.endsWith('.lua')) copy(from, to);
+  if (name.endsWith('.lua')) write(to, readFileSync(from));
   else if (name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.endsWith('.d.ts'))
     transpile(from, to.replace(/\.ts$/, '.js'));
+}
+for (const entry of existsSync(OUTPUT) ? readdirSync(OUTPUT, { recursive: true, withFileTypes: true }) : []) {
+  const path = join(entry.parentPath, entry.name);
+  if (entry.isFile() && !made.has(path)) rmSync(path, { force: true });
 }
 
 function transpile(from, to) {
@@ -32,20 +36,22 @@ function transpile(from, to) {
     process.stderr.write(
       ts.formatDiagnostics(diagnostics, {
         getCurrentDirectory: () => process.cwd(),
-        getCanonicalFileName: (f) => f,
+        getCanonicalFileName: (file) => file,
         getNewLine: () => '\n',
       }),
     );
     process.exit(1);
   }
-  mkdirSync(dirname(to), { recursive: true });
-  writeFileSync(to, outputText);
-  if (!sourceMapText) return;
+  write(to, outputText);
   const map = { ...JSON.parse(sourceMapText), sources: [relative(dirname(to), from)] };
-  writeFileSync(join(dirname(to), `${basename(to)}.map`), JSON.stringify(map));
+  write(`${to}.map`, JSON.stringify(map));
 }
 
-function copy(from, to) {
+/** File by file, each whole at any moment: something may be running from here. */
+function write(to, content) {
+  made.add(to);
   mkdirSync(dirname(to), { recursive: true });
-  cpSync(from, to);
+  const draft = `${to}.${process.pid}`;
+  writeFileSync(draft, content);
+  renameSync(draft, to);
 }

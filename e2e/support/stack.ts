@@ -15,6 +15,8 @@ export type StackOptions = {
 };
 
 export type Stack = {
+  /** The launcher's. */
+  pid: number;
   /** Where its data, logs, run.json and pushes.jsonl are; gone after stop(). */
   dir: string;
   /** run.json as it is now: pids change when something is started again. */
@@ -86,6 +88,7 @@ export async function startStack({
     return run;
   };
   return {
+    pid: launcher.pid,
     dir,
     get run() {
       return current();
