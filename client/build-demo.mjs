@@ -6,7 +6,7 @@ const here = new URL('.', import.meta.url).pathname;
 mkdirSync(`${here}dist/demo`, { recursive: true });
 for (const file of ['index.html', 'demo.css', 'icon.svg']) cpSync(`${here}demo/${file}`, `${here}dist/demo/${file}`);
 await build({
-  entryPoints: [`${here}src/demo/main.ts`],
+  entryPoints: [`${here}demo/main.ts`],
   outfile: `${here}dist/demo/demo.js`,
   bundle: true,
   minify: true,

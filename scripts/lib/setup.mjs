@@ -5,7 +5,7 @@ import { fail, ROOT, run } from './run.mjs';
 
 const NODE_LEAST = [20, 19];
 /** What npm start runs, and the command that people use with it. */
-const RUNTIME = ['gateway', 'messaging', 'notification', 'localstack', 'cli'];
+const RUNTIME = ['gateway', 'messaging', 'notification', 'localstack', 'cli', 'client'];
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);

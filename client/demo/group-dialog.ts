@@ -24,7 +24,7 @@ export function askForGroup(me: string): Promise<{ title: string; members: strin
     const form = h(
       'form',
       { method: 'dialog' },
-      h('h2', {}, 'New group'),
+      h('h2', { class: 'dialog-title' }, 'New group'),
       h('label', { class: 'field' }, 'Name', title),
       h('fieldset', {}, h('legend', {}, 'Members'), ...people),
       h('div', { class: 'row end' }, cancel, h('button', { type: 'submit', class: 'primary' }, 'Create')),

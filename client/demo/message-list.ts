@@ -1,5 +1,5 @@
-import type { RestanteClient } from '../client.ts';
-import type { Message } from '../views.ts';
+import type { RestanteClient } from '../src/client.ts';
+import type { Message } from '../src/views.ts';
 import { h, reconcile, timeOfDay } from './dom.ts';
 import { displayName, hueOf } from './people.ts';
 

@@ -1,4 +1,4 @@
-import type { RestanteClient } from '../client.ts';
+import type { RestanteClient } from '../src/client.ts';
 import { h } from './dom.ts';
 
 const SHOWN = 200;

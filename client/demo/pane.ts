@@ -1,7 +1,7 @@
-import { RestanteClient } from '../client.ts';
-import { directConversation } from '../ids.ts';
-import { indexedDbStore } from '../store/indexeddb-store.ts';
-import type { Conversation } from '../views.ts';
+import { RestanteClient } from '../src/client.ts';
+import { directConversation } from '../src/ids.ts';
+import { indexedDbStore } from '../src/store/indexeddb-store.ts';
+import type { Conversation } from '../src/views.ts';
 import { nameOf, showConversations } from './conversation-list.ts';
 import { h } from './dom.ts';
 import { askForGroup, avatar } from './group-dialog.ts';

@@ -1,5 +1,5 @@
-import { directConversation } from '../ids.ts';
-import type { Conversation } from '../views.ts';
+import { directConversation } from '../src/ids.ts';
+import type { Conversation } from '../src/views.ts';
 import { h, reconcile } from './dom.ts';
 import { avatar } from './group-dialog.ts';
 import { displayName, PEOPLE } from './people.ts';
