@@ -93,7 +93,8 @@ export function parseClientFrame(text: string): ParsedFrame {
     return {
       ok: false,
       code: 'bad_frame',
-      message: `unknown frame type ${JSON.stringify(type)?.slice(0, 60) ?? 'undefined'}`,
+      // Only a string is shown: to write a value that is nested thousands deep, as JSON takes it, would throw.
+      message: `unknown frame type ${typeof type === 'string' ? JSON.stringify(type.slice(0, 60)) : typeof type}`,
     };
   }
   const parsed = clientFrameSchemas[type as ClientFrameType].safeParse(value);

@@ -1,10 +1,12 @@
 import type { EntryText } from '../contract/entry.ts';
 import { encodeOutgoing, type OutgoingOp, type OutgoingRecord } from '../contract/events.ts';
 
-/** A record stays well below MAX_RECORD_BYTES: what comes beyond this begins the next one. */
+/** A record stays well below MAX_RECORD_BYTES: what comes beyond this begins the next one. Bytes are of UTF-8. */
 const RECORD_BYTES = 256 * 1024;
-/** Ops are small; this is what one is reckoned as. */
-const OP_BYTES = 120;
+/** What an op is reckoned as: with the longest conversation and message id there are, without the indexes of its entries. */
+const OP_BYTES = 600;
+/** An index of an entry in a record, and its comma. */
+const INDEX_BYTES = 6;
 
 type Open = { record: OutgoingRecord; indexes: Map<EntryText, number>; bytes: number };
 
@@ -24,7 +26,7 @@ export class OutgoingBatch {
   }
 
   gap(slot: number, conn: string, gen: number, gap: { from: number; to: number; entry: EntryText }): void {
-    const open = this.#room(slot, OP_BYTES + gap.entry.length);
+    const open = this.#room(slot, OP_BYTES + Buffer.byteLength(gap.entry));
     open.record.ops.push({ t: 'gap', conn, gen, from: gap.from, q: gap.to, e: this.#index(open, gap.entry) });
   }
 
@@ -32,7 +34,7 @@ export class OutgoingBatch {
     let seq = firstSeq;
     let at = 0;
     while (at < entries.length) {
-      const open = this.#room(slot, OP_BYTES + entries[at]!.length);
+      const open = this.#room(slot, OP_BYTES + Buffer.byteLength(entries[at]!));
       const e: number[] = [];
       while (at < entries.length && (e.length === 0 || open.bytes < RECORD_BYTES))
         e.push(this.#index(open, entries[at++]!));
@@ -63,11 +65,12 @@ export class OutgoingBatch {
   }
 
   #index(open: Open, entry: EntryText): number {
+    open.bytes += INDEX_BYTES;
     const known = open.indexes.get(entry);
     if (known !== undefined) return known;
     const index = open.record.entries.push(entry) - 1;
     open.indexes.set(entry, index);
-    open.bytes += entry.length;
+    open.bytes += Buffer.byteLength(entry);
     return index;
   }
 }
