@@ -1,6 +1,7 @@
 import { fromHistory, fromMembers, fromOutbox, problemOf } from './entry-records.ts';
 import {
   type GapEntry,
+  type HistoryItem,
   type HistoryMessage,
   type InboxEntry,
   MAX_GAP_CONVERSATIONS,
@@ -34,13 +35,15 @@ export class Batch {
   async begin(steps: readonly Step[]): Promise<void> {
     // Asked for together: one after another, a thousand lookups would take longer than all the rest.
     const entries = steps.flatMap((step) => (step.kind === 'entry' && step.entry.t === 'message' ? [step.entry] : []));
-    const lookups = entries.map(({ from, id }) =>
-      this.#tx.range('messages', { index: 'byId', prefix: [from, id], limit: 1 }),
-    );
-    for (const [i, found] of (await Promise.all(lookups)).entries()) {
-      const entry = entries[i];
-      if (found[0] !== undefined && entry !== undefined) this.#known.add(`${entry.from}/${entry.id}`);
-    }
+    const lookups = entries.map(async ({ from, id, conversation, position }) => {
+      const [byId, inPlace] = await Promise.all([
+        this.#tx.range('messages', { index: 'byId', prefix: [from, id], limit: 1 }),
+        // A page of history may have brought its tombstone, which has no id.
+        Number.isSafeInteger(position) ? this.#tx.get('messages', [conversation, position]) : undefined,
+      ]);
+      if (byId.length > 0 || inPlace !== undefined) this.#known.add(`${from}/${id}`);
+    });
+    await Promise.all(lookups);
     this.#inbox = (await this.#tx.get('meta', ['inbox']))?.value as Inbox | undefined;
     this.#arrival = ((await this.#tx.get('meta', ['arrival']))?.value as number | undefined) ?? 0;
     this.#arrivalBefore = this.#arrival;
@@ -67,16 +70,17 @@ export class Batch {
     if (this.#inboxChanged) await this.#tx.put('meta', { key: 'inbox', value: this.#inbox });
   }
 
-  async history(message: HistoryMessage, decoded: Decoded, arrives: boolean): Promise<void> {
-    const known = await this.#tx.get('messages', [message.conversation, message.position]);
-    const record = fromHistory(message, decoded);
-    if (known === undefined) {
-      await this.#tx.put('messages', arrives ? { ...record, arrival: ++this.#arrival } : record);
-      if (arrives) this.applied.topics.add('arrivals');
-      if (message.from === this.#me) await this.#leaveOutbox(message.id);
-    } else if (record.deleted !== undefined && known.deleted === undefined) {
-      await this.#tx.put('messages', { ...known, body: '', deleted: record.deleted });
-    } else return;
+  async history(item: HistoryItem, decoded: Decoded, arrives: boolean): Promise<void> {
+    const known = await this.#tx.get('messages', [item.conversation, item.position]);
+    if (known !== undefined) {
+      if (item.t === 'deleted') await this.#delete(item.conversation, item.position, item.by, item.at);
+      return;
+    }
+    const record = fromHistory(item, decoded);
+    const arrived = arrives && record.deleted === undefined;
+    await this.#tx.put('messages', arrived ? { ...record, arrival: ++this.#arrival } : record);
+    if (arrived) this.applied.topics.add('arrivals');
+    if (record.from === this.#me) await this.#leaveOutbox(record.id);
     await this.#raise(record);
   }
 
@@ -135,9 +139,7 @@ export class Batch {
     const record = await this.#conversation(conversation);
     const unread = known.from !== this.#me && position > record.read ? Math.max(0, record.unread - 1) : record.unread;
     const preview =
-      record.preview !== undefined && record.lastPosition === position
-        ? { ...record.preview, body: '', deleted: true as const }
-        : record.preview;
+      record.preview?.position === position ? { ...record.preview, body: '', deleted: true as const } : record.preview;
     this.#set({ ...record, unread, ...(preview === undefined ? {} : { preview }) });
   }
 
@@ -251,12 +253,10 @@ export class Batch {
     if (conversation.members === undefined && record.conversation.startsWith('grp:'))
       this.applied.groups.add(record.conversation);
     const oldest = conversation.oldest === undefined ? { oldest: record.position } : {};
-    // The list of conversations may have told the newest position before its message came.
-    const newest =
-      record.position > conversation.lastPosition ||
-      (record.position === conversation.lastPosition && conversation.preview === undefined);
-    if (!newest) return this.#set({ ...conversation, ...oldest });
+    // The list of conversations may have told the newest position before its message came, or that of something else.
+    if (record.position < (conversation.preview?.position ?? 0)) return this.#set({ ...conversation, ...oldest });
     const preview = {
+      position: record.position,
       from: record.from,
       body: record.body.slice(0, 200),
       kind: record.kind,
@@ -265,8 +265,8 @@ export class Batch {
     this.#set({
       ...conversation,
       ...oldest,
-      lastPosition: record.position,
-      updatedAt: record.storedAt ?? record.sentAt,
+      lastPosition: Math.max(record.position, conversation.lastPosition),
+      updatedAt: Math.max(record.storedAt ?? record.sentAt, conversation.updatedAt),
       preview,
     });
   }

@@ -1,5 +1,5 @@
 import { Batch } from './apply-batch.ts';
-import type { HistoryMessage } from './protocol.ts';
+import type { HistoryItem } from './protocol.ts';
 import type { Applied, Decoded, Step } from './steps.ts';
 import type { Transaction } from './store/store.ts';
 
@@ -18,15 +18,14 @@ export async function applySteps(tx: Transaction, steps: readonly Step[], me: st
  */
 export async function applyHistory(
   tx: Transaction,
-  messages: readonly HistoryMessage[],
+  messages: readonly HistoryItem[],
   decoded: readonly Decoded[],
   me: string,
   arrives: boolean,
 ): Promise<Set<string>> {
   const batch = new Batch(tx, me);
   await batch.begin([]);
-  for (const [i, message] of messages.entries())
-    await batch.history(message, decoded[i] ?? { body: message.body ?? '' }, arrives);
+  for (const [i, message] of messages.entries()) await batch.history(message, decoded[i] ?? { body: '' }, arrives);
   await batch.recount([...new Set(messages.map((message) => message.conversation))]);
   await batch.end();
   return batch.applied.topics;

@@ -283,6 +283,36 @@ describe('a client and a peer', () => {
     await bo.stop();
   });
 
+  it('loads older pages once, and a message whose tombstone they brought stays gone when it comes again', async () => {
+    const { clock, client, peer } = rig();
+    const bo = client('bo');
+    for (let i = 0; i < 70; i++) peer.post('ana', DM, `message-${i}`, `${i}`);
+    const [newest] = (peer.inboxes.get('bo') ?? []).slice(-1);
+    // The inbox has only the newest entry left; the history has them all, one of them deleted since.
+    peer.inboxes.set('bo', [newest ?? { t: 'none' }]);
+    const pages = peer.history.get(DM) ?? [];
+    const gone = pages[68];
+    const position = gone?.position ?? 0;
+    peer.history.set(DM, [
+      ...pages.slice(0, 68),
+      { t: 'deleted', conversation: DM, position, by: 'ana', at: 9 } as never,
+      ...pages.slice(69),
+    ]);
+    const got = latest<Message[]>((listener) => bo.subscribeMessages(DM, listener, { limit: 500 }));
+    await bo.start();
+    await clock.advance(1000);
+    expect(got.value?.length).toBeGreaterThanOrEqual(50);
+    expect(await bo.loadOlder(DM, 50)).toBe(false);
+    expect(await bo.loadOlder(DM, 50)).toBe(false);
+    await clock.advance(100);
+    peer.enter('bo', { ...(gone as object), t: 'message' });
+    await clock.advance(100);
+    expect(got.value?.map((m) => m.deleted?.by ?? m.body)).toEqual(
+      Array.from({ length: 70 }, (_, i) => (i === 68 ? 'ana' : `${i}`)),
+    );
+    await bo.stop();
+  });
+
   it('fetches and acknowledges by HTTP when a push wakes it, without a socket', async () => {
     const { clock, client, peer } = rig();
     const bo = client('bo');

@@ -1,4 +1,4 @@
-import type { HistoryMessage, InboxEntry, MembersEntry, StoredFrame } from './protocol.ts';
+import type { HistoryItem, InboxEntry, MembersEntry, StoredFrame, Tombstone } from './protocol.ts';
 import type { Decoded } from './steps.ts';
 import type { MessageRecord, OutboxRecord } from './store/records.ts';
 
@@ -31,28 +31,30 @@ export function fromMembers(entry: MembersEntry, position: number): MessageRecor
   };
 }
 
-/** Tombstones and changes of membership are shown in a page of history by what they carry. */
-export function fromHistory(
-  message: HistoryMessage & { deleted?: unknown; by?: string; at?: number },
-  decoded: Decoded,
-): MessageRecord {
-  const deleted = message.deleted === true || message.deleted instanceof Object;
+/** A message, or what is left of it, as a page of history or the inbox brings it. */
+export function fromHistory(item: HistoryItem, decoded: Decoded): MessageRecord {
+  if (item.t === 'deleted') return fromTombstone(item);
   return {
-    conversation: message.conversation,
-    position: message.position,
-    from: message.from,
-    id: message.id,
-    body: deleted ? '' : decoded.body,
-    kind: message.kind ?? 'text',
-    sentAt: message.sentAt,
-    ...(message.storedAt === undefined ? {} : { storedAt: message.storedAt }),
-    ...(message.replyTo === undefined ? {} : { replyTo: message.replyTo }),
-    ...(message.attachments === undefined || deleted ? {} : { attachments: message.attachments }),
-    ...(deleted ? { deleted: { by: message.by ?? message.from, at: message.at ?? message.sentAt } } : {}),
-    ...(decoded.sealed && !deleted ? { sealed: true as const } : {}),
-    ...(decoded.encrypted && !deleted ? { encrypted: true as const } : {}),
+    conversation: item.conversation,
+    position: item.position,
+    from: item.from,
+    id: item.id,
+    body: decoded.body,
+    kind: item.kind ?? 'text',
+    sentAt: item.sentAt,
+    ...(item.storedAt === undefined ? {} : { storedAt: item.storedAt }),
+    ...(item.replyTo === undefined ? {} : { replyTo: item.replyTo }),
+    ...(item.attachments === undefined ? {} : { attachments: item.attachments }),
+    ...(decoded.sealed ? { sealed: true as const } : {}),
+    ...(decoded.encrypted ? { encrypted: true as const } : {}),
     arrival: 0,
   };
+}
+
+/** Nobody deletes what is another's: who deleted it wrote it. Its id is gone with it. */
+function fromTombstone({ conversation, position, by, at }: Tombstone): MessageRecord {
+  const id = `deleted-${position}`;
+  return { conversation, position, from: by, id, body: '', kind: 'text', sentAt: at, deleted: { by, at }, arrival: 0 };
 }
 
 export function fromOutbox(queued: OutboxRecord, frame: StoredFrame, me: string): MessageRecord {

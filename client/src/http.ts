@@ -1,6 +1,6 @@
 import type { Environment } from './environment.ts';
 import { type ClientErrorCode, RestanteError } from './errors.ts';
-import type { HistoryMessage, InboxEntry } from './protocol.ts';
+import type { HistoryItem, InboxEntry } from './protocol.ts';
 import type { TokenCache } from './token.ts';
 
 export type SyncPage = { gen: number; acked: number; tail: number; entries: InboxEntry[]; more: boolean };
@@ -67,7 +67,7 @@ export class Http {
   history(
     conversation: string,
     page: { before?: number; after?: number; limit: number },
-  ): Promise<{ messages: HistoryMessage[]; more: boolean }> {
+  ): Promise<{ messages: HistoryItem[]; more: boolean }> {
     const bounds = (['before', 'after'] as const)
       .map((name) => (page[name] === undefined ? '' : `&${name}=${page[name]}`))
       .join('');

@@ -63,6 +63,9 @@ export type HistoryMessage = {
   urgent?: boolean;
   self?: boolean;
 };
+/** What a page of history shows in the place of a deleted message. */
+export type Tombstone = { t: 'deleted'; conversation: string; position: number; by: string; at: number };
+export type HistoryItem = HistoryMessage | Tombstone;
 type Sequenced = { seq: number; gen: number; replayed?: boolean };
 export type MessageEntry = HistoryMessage & Sequenced & { t: 'message' };
 /** `position` is the deleted message's; `at` when. */

@@ -4,7 +4,7 @@ import { type BodyCodec, decodeBody } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { RestanteError } from './errors.ts';
 import type { ConversationSummary, Group, Http } from './http.ts';
-import type { HistoryMessage } from './protocol.ts';
+import type { HistoryItem } from './protocol.ts';
 import { countUnread, EMPTY_CONVERSATION, EVERYTHING } from './steps.ts';
 import type { ConversationRecord, PullRecord } from './store/records.ts';
 import type { Store, Transaction } from './store/store.ts';
@@ -186,12 +186,14 @@ export class Puller {
   }
 
   async #save(
-    messages: readonly HistoryMessage[],
+    messages: readonly HistoryItem[],
     arrives: boolean,
     then: (tx: Transaction) => Promise<void>,
   ): Promise<void> {
     const { store, codec, user, onChanged } = this.#options;
-    const decoded = await Promise.all(messages.map((message) => decodeBody(codec, message.body ?? '', message)));
+    const decoded = await Promise.all(
+      messages.map(async (item) => (item.t === 'deleted' ? { body: '' } : decodeBody(codec, item.body, item))),
+    );
     const topics = await store.transaction('write', async (tx) => {
       const changed = await applyHistory(tx, messages, decoded, user, arrives);
       await then(tx);

@@ -54,7 +54,7 @@ export type ConversationRecord = Readonly<{
   members?: string[];
   /** The newest message's, 0 where none is known. */
   lastPosition: number;
-  preview?: { from: string; body: string; kind: string; deleted?: true };
+  preview?: { position: number; from: string; body: string; kind: string; deleted?: true };
   /** How far the user has read. */
   read: number;
   unread: number;
