@@ -20,15 +20,17 @@ export function startCpuMeter(host: ServerHost): (messages: number) => CpuFigure
     const { user, system } = process.cpuUsage(own);
     const cpuMicros: Record<string, number> = {};
     let all = 0;
-    let ours = 0;
+    let ours: number | undefined;
     for (const { name, group, pid } of host.measured()) {
       const used = cpuSeconds([pid]) - (before.get(pid) ?? 0);
       all += used;
-      if (group === 'ours') ours += used;
+      if (group === 'ours') ours = (ours ?? 0) + used;
       if (messages > 0) cpuMicros[name] = round((used * 1e6) / messages);
     }
-    if (messages > 0)
-      Object.assign(cpuMicros, { ours: round((ours * 1e6) / messages), all: round((all * 1e6) / messages) });
+    if (messages > 0) {
+      if (ours !== undefined) cpuMicros.ours = round((ours * 1e6) / messages);
+      cpuMicros.all = round((all * 1e6) / messages);
+    }
     return { serverCores: round(all / seconds, 2), harnessCores: round((user + system) / 1e6 / seconds, 2), cpuMicros };
   };
 }

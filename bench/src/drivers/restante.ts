@@ -12,9 +12,10 @@ import { npmVersion } from '../versions.ts';
 import { RestanteClient } from './restante-client.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-/** The first start of a fresh clone fetches the engines. */
+/** The first start on a machine fetches the engines. */
 const START_MS = 300_000;
 const BARRIER_MS = 15_000;
+const SETTLE_MS = 60_000;
 const DEVICE = 'bench';
 const SENDER = 'bench-sender';
 
@@ -26,7 +27,7 @@ type RunFile = {
 };
 type Waiting = { accept: () => void; reject: (error: Error) => void };
 
-/** This system, through its own launcher: every process counted, engines apart. */
+/** This system, as built, through its own launcher: every process counted, engines apart. */
 export const createRestante: CreateDriver = (host, env) => {
   const users = new Map<string, { client: RestanteClient; gateway: string }>();
   const accepting = new Map<string, Waiting>();
@@ -60,8 +61,10 @@ export const createRestante: CreateDriver = (host, env) => {
       accepting.get(id)?.reject(new Error(`rejected ${code}: ${message}`));
       accepting.delete(id);
     } else if (t === 'error') {
+      // It names no message: nothing that was sent can be counted on.
       for (const one of accepting.values()) one.reject(new Error(`error ${code}: ${message}`));
       accepting.clear();
+      unstored.clear();
     }
   }
 
@@ -71,7 +74,7 @@ export const createRestante: CreateDriver = (host, env) => {
       'Kafka, acks=all (one broker here, no fsync per message); history in DynamoDB and inbox in Redis before the offset is committed; an ack trims only after all devices gave it',
     versions: async () => ({ restante: gitVersion(), ...(await engineVersions(redis)), ws: npmVersion('ws') }),
     async start() {
-      await host.spawn('launcher', process.execPath, [join(ROOT, 'scripts/start.mjs')], {
+      await host.spawn('launcher', process.execPath, [join(ROOT, 'localstack/dist/main.js')], {
         group: 'ours',
         measured: false,
         env: {
@@ -116,13 +119,16 @@ export const createRestante: CreateDriver = (host, env) => {
     },
     sendTo: (to, text) =>
       new Promise((resolve, reject) => {
-        const id = `bench-${sent++}`;
+        const id = `bench-id-${sent++}`;
         accepting.set(id, { accept: resolve, reject });
         unstored.add(id);
         sender.send(`{"t":"send","id":"${id}","to":"${to}","body":${JSON.stringify(text)}}`);
       }),
     async settled() {
-      while (unstored.size > 0) await sleep(5);
+      for (const end = Date.now() + SETTLE_MS; unstored.size > 0; await sleep(5)) {
+        if (Date.now() > end)
+          throw new Error(`${unstored.size} accepted messages were not stored within ${SETTLE_MS} ms`);
+      }
     },
     // The cursor in the server's store is what counts: asked for until it is where the last ack said.
     async ackBarrier(id) {
