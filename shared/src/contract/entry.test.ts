@@ -1,7 +1,9 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { entryFrame, entryPosition, gapEntry, messageEntry, ownCopy } from './entry.ts';
 import type { SendCommand } from './events.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const command: SendCommand = {
   t: 'send',

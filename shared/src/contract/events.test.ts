@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   decodeDeadLetter,
   decodeIncoming,
@@ -8,6 +8,8 @@ import {
   encodeOutgoing,
   type OutgoingRecord,
 } from './events.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const decoders = { decodeIncoming, decodeUserEvent, decodeDeadLetter };
 const bytes = (value: unknown) => Buffer.from(JSON.stringify(value));

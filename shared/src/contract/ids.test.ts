@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   conversationSchema,
   deviceSchema,
@@ -11,6 +11,8 @@ import {
   positionOf,
   userSchema,
 } from './ids.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const letters = (alphabet: string, minLength: number, maxLength: number) =>
   fc.string({ unit: fc.constantFrom(...alphabet), minLength, maxLength });

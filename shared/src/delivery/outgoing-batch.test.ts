@@ -1,8 +1,10 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { gapEntry } from '../contract/entry.ts';
 import { decodeOutgoing, MAX_RECORD_BYTES, type OutgoingOp } from '../contract/events.ts';
 import { OutgoingBatch } from './outgoing-batch.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const drained = (conn: string, seq = 1): OutgoingOp => ({ t: 'drained', conn, gen: 1, seq });
 const delivery = (conn: string, firstSeq: number, entries: string[]) => ({ conn, gen: 1, firstSeq, entries, high: 0 });
