@@ -1,6 +1,7 @@
 // Whether the process runs, asked on the port for operators: the image has no curl. Not whether Kafka or Redis do:
 // a restart would not bring those back.
-const port = process.argv[2] ?? process.env.ADMIN_PORT ?? '9080';
+const { ADMIN_PORT = '9080' } = process.env;
+const port = process.argv[2] ?? ADMIN_PORT;
 try {
   const response = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(3000) });
   if (!response.ok) throw new Error(`status ${response.status}`);

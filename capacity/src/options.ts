@@ -36,6 +36,7 @@ export function parseSize(args: readonly string[]): Size {
     return [name, value];
   });
   const parsed = Object.fromEntries(size) as Size;
+  if (parsed['peak-factor'] < 1) throw new TypeError('--peak-factor must be at least 1');
   if (parsed.users < 1) throw new TypeError('--users must be at least 1');
   return parsed;
 }

@@ -31,7 +31,7 @@ export function plan(size: Size) {
     size,
     load,
     tasks,
-    kafka: kafkaOf(load, tasks),
+    kafka: kafkaOf(size, load, tasks),
     redis: redisOf(size, load),
     tables: tablesOf(size, load),
     push: pushOf(size),
@@ -88,7 +88,7 @@ function tasksOf(load: Load) {
   };
 }
 
-function kafkaOf(load: Load, tasks: ReturnType<typeof tasksOf>) {
+function kafkaOf(size: Size, load: Load, tasks: ReturnType<typeof tasksOf>) {
   // Twice as many partitions as tasks leaves room to grow before the next epoch; a multiple of the zones spreads evenly.
   const partitions = (perSecond: number, workers: number): number =>
     upTo(Math.max(12, perSecond / constant('messagesPerPartition') / HEADROOM.utilisation, 2 * workers), 2 * ZONES);
@@ -99,11 +99,10 @@ function kafkaOf(load: Load, tasks: ReturnType<typeof tasksOf>) {
   const mibPerSecond =
     (load.messages * load.entryBytes + load.userEvents * constant('ackBytes') + load.entries * load.entryBytes) / MIB;
   const perDay = (rate: number, bytes: number): number => (rate * bytes * DAY_SECONDS) / GIB;
-  const peakToAverage = load.messages / load.averageMessages;
   const storedGib =
     ((perDay(load.messages, load.entryBytes) * INCOMING_RETENTION_DAYS +
       perDay(load.userEvents, constant('ackBytes')) * USER_EVENT_RETENTION_DAYS) /
-      peakToAverage +
+      size['peak-factor'] +
       perDay(load.entries, load.entryBytes) / 24) *
     REPLICATION;
   const replicas = (incoming + userEvents + slots + 1) * REPLICATION;
@@ -135,10 +134,12 @@ function redisOf(size: Size, load: Load) {
   // Who comes back has half of what came while they were away, on average; who doesn't, has all that is kept.
   const returning = size.users * (1 - size.dormant) * receivedPerDay * (size['away-days'] / 2);
   const dormant = size.users * size.dormant * receivedPerDay * size['inbox-days'];
-  const entryBytes =
-    size.compressible * constant('inboxBytesPerEntry') +
-    (1 - size.compressible) * constant('inboxBytesPerIncompressible');
-  const inboxGib = ((returning + dormant) * entryBytes + size.users * constant('inboxBytesPerUser')) / GIB;
+  const entryBytes = size['body-bytes'] + constant('entryOverheadBytes');
+  const ratio =
+    size.compressible * constant('inboxRatioProse') + (1 - size.compressible) * constant('inboxRatioCiphertext');
+  // The ends of a list are not compressed, and a short one is all ends: only who stays away has a long one.
+  const inboxGib =
+    (returning * entryBytes + dormant * entryBytes * ratio + size.users * constant('inboxBytesPerUser')) / GIB;
   const dedupeGib = (load.messagesPerDay * size['dedupe-days'] * constant('dedupeBytes')) / GIB;
   // A message is a claim and, for each inbox, an enqueue; an ack is a script, and so is a connection, thrice.
   const scripts = load.messages + load.entries + load.acks + 3 * load.reconnects;

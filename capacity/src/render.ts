@@ -75,14 +75,14 @@ function resourceLines({ tasks, kafka, redis, tables, push }: Plan): string[] {
 function costLines(plan: Plan): string[] {
   const costs = Object.entries(costOf(plan));
   const total = costs.reduce((sum, [, cost]) => sum + cost, 0);
+  const perMillion =
+    plan.load.messagesPerDay === 0
+      ? ''
+      : `, $${((total / (plan.load.messagesPerDay * 30)) * 1e6).toPrecision(3)} a million messages`;
   return [
     'Dollars a month (list prices, us-east-1)',
     ...costs.map(([name, cost]) => line(name, dollars(cost))),
-    line(
-      'total',
-      dollars(total),
-      `$${(total / plan.size.users).toPrecision(2)} a user, $${((total / (plan.load.messagesPerDay * 30)) * 1e6).toPrecision(3)} a million messages`,
-    ),
+    line('total', dollars(total), `$${(total / plan.size.users).toPrecision(2)} a user${perMillion}`),
   ];
 }
 

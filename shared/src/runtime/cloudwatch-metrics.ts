@@ -100,7 +100,7 @@ export class MetricLines {
     const cumulative = new Map<number, number>();
     for (const { value, labels, metricName } of metric.values as (MetricValue<string> & { metricName?: string })[]) {
       if (!metricName?.endsWith('_bucket')) continue;
-      const bound = Number(labels['le'] === '+Inf' ? Number.POSITIVE_INFINITY : labels['le']);
+      const bound = Number(labels.le === '+Inf' ? Number.POSITIVE_INFINITY : labels.le);
       cumulative.set(bound, (cumulative.get(bound) ?? 0) + this.#since(keyOf(metricName, labels), value));
     }
     const bounds = [...cumulative.keys()].sort((a, b) => a - b);
