@@ -56,7 +56,7 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
       connection.drainedAt = op.seq;
       settle(connection, options);
       // What the backlog ends with has not come: lost on the way, or still coming. Asked for again if it stays so.
-      if (connection.expect <= op.seq && connection.gapSinceMs === 0) connection.gapSinceMs = options.now();
+      if (lacksBacklog(connection) && connection.gapSinceMs === 0) connection.gapSinceMs = options.now();
       return;
     case 'reset':
       connection.awaitingSinceMs = 0;
@@ -68,7 +68,9 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
       return write(connection, { t: 'reset', gen: op.gen, acked: op.acked, tail: op.tail });
     case 'probe':
       if (connection.gen === undefined) return;
-      if (connection.gen !== op.gen || connection.expect <= op.tail) return options.refill(connection, 'probe');
+      if (connection.gen !== op.gen) return options.refill(connection, 'probe');
+      // Without room nothing could be taken: the ack that makes some asks for it.
+      if (connection.expect <= op.tail && !connection.behind) return options.refill(connection, 'probe');
       return options.repeatAck(connection);
     case 'stored': {
       const { conn: _, ...frame } = op;
@@ -110,6 +112,8 @@ function take(
 ): void {
   const first = gapFrom ?? seq;
   if (seq < connection.expect || connection.behind) return;
+  // A gap over what was written in part: it is asked for as it begins here, lest entries be counted twice.
+  if (first < connection.expect) return options.refill(connection, 'gap');
   if (first > connection.expect) {
     connection.held ??= new Map();
     if (connection.held.size < options.windowEntries) connection.held.set(seq, { entry, gapFrom, replayed });
@@ -141,21 +145,22 @@ function writeEntry(
   metrics.entriesOut.inc();
 }
 
+/** Whether some of the backlog, whose end is known, was neither written nor left for want of room. */
+const lacksBacklog = ({ drainedAt, expect, behind }: Connection): boolean =>
+  drainedAt !== undefined && expect <= drainedAt && !behind;
+
 /** After entries were written: those that were held and whose turn it is now, then the end of the backlog. */
 function settle(connection: Connection, options: DeliverOptions): void {
   const held = connection.held;
   if (held) {
     for (const [seq, item] of [...held].sort(([a], [b]) => a - b)) {
-      if (seq < connection.expect) held.delete(seq);
-      else if ((item.gapFrom ?? seq) <= connection.expect) {
-        held.delete(seq);
-        writeEntry(connection, seq, item.entry, item.replayed, options);
-        if (connection.behind) break;
-      }
+      if ((item.gapFrom ?? seq) > connection.expect || connection.behind) break;
+      held.delete(seq);
+      take(connection, seq, item.gapFrom, item.entry, item.replayed, options);
     }
     if (held.size === 0) connection.held = undefined;
   }
-  if (!connection.held) connection.gapSinceMs = 0;
+  if (!connection.held && !lacksBacklog(connection)) connection.gapSinceMs = 0;
   if (!connection.drained && connection.drainedAt !== undefined && connection.expect > connection.drainedAt) {
     connection.drained = true;
     connection.awaitingSinceMs = 0;
