@@ -85,9 +85,9 @@ export function onUpgrade(
     .then((result) => {
       if ('status' in result) return refuse(result);
       if (aborted) return context.abandoned(result.connection);
-      response.cork(() => {
-        response.upgrade({ connection: result.connection }, read.key, read.protocol, read.extensions, upgrade);
-      });
+      // Not within cork(): after it, this uWebSockets takes a socket that was upgraded in place for an HTTP response still, reads
+      // bytes that mean something else now, and closes one in some hundred (uNetworking/uWebSockets#1928, fixed by #1929).
+      response.upgrade({ connection: result.connection }, read.key, read.protocol, read.extensions, upgrade);
       metrics.handshakes.inc({ outcome: '101' });
       context.opened(result.connection, result.reply);
     })
