@@ -29,8 +29,8 @@ const AT_DEPLOYMENT: Partial<Record<SettingName, string>> = {
   REDIS_PASSWORD: 'from Secrets Manager',
 };
 
-/** By Node and its libraries; by the provider of pushes that notification chooses. */
-const READ_ELSEWHERE = /^(NODE_ENV|PUSH_PROVIDER|SNS_\w+)$/;
+/** By Node and its libraries. */
+const READ_ELSEWHERE = /^NODE_ENV$/;
 
 describe.each(Object.values(STAGES))('$name', (stage) => {
   const { ofType } = synthesize(stage);

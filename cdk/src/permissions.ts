@@ -2,13 +2,14 @@ import { TOPICS } from '@restante/shared/contract/events';
 import type { TableName } from '@restante/shared/runtime/tables';
 import type { ServiceName } from './stages.ts';
 
-/** `own`: everything that moves a row. `append`: new rows and nothing that changes or removes one. */
-export type TableAccess = 'read' | 'append' | 'own';
+/** BatchWriteItem could delete too; nothing narrower writes 25 items in a request (DESIGN.md, decision 1). */
+export type TableAccess = 'read' | 'scan' | 'append' | 'write' | 'remove';
 export const TABLE_ACTIONS: Record<TableAccess, readonly string[]> = {
   read: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query'],
-  // BatchWriteItem could delete too; nothing narrower writes 25 items in a request (DESIGN.md, decision 1).
-  append: ['dynamodb:BatchWriteItem', 'dynamodb:PutItem'],
-  own: ['dynamodb:BatchWriteItem', 'dynamodb:DeleteItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+  scan: ['dynamodb:Scan'],
+  append: ['dynamodb:BatchWriteItem'],
+  write: ['dynamodb:PutItem', 'dynamodb:UpdateItem'],
+  remove: ['dynamodb:DeleteItem'],
 };
 
 /** `describe`: ends of partitions, or what a group has committed, and no record. */
@@ -41,7 +42,7 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       conversations: ['read'],
       memberships: ['read'],
       receipts: ['read'],
-      devices: ['read', 'own'],
+      devices: ['read', 'write', 'remove'],
     },
     kafka: {
       writes: [incoming, userEvents],
@@ -57,9 +58,9 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
     tables: {
       messages: ['read', 'append'],
       tombstones: ['read', 'append'],
-      conversations: ['read', 'own'],
-      memberships: ['read', 'own'],
-      logs: ['read', 'own'],
+      conversations: ['read', 'append'],
+      memberships: ['read', 'append'],
+      logs: ['read', 'write'],
     },
     kafka: {
       writes: [outgoing, deadLetters],
@@ -78,9 +79,10 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       tombstones: ['read'],
       conversations: ['read'],
       memberships: ['read'],
-      cursors: ['read', 'own'],
-      receipts: ['read', 'own'],
-      devices: ['read', 'own'],
+      cursors: ['read', 'write'],
+      receipts: ['read', 'write'],
+      // The due queue is filled again from all of them, after Redis was lost (DESIGN.md, decision 10).
+      devices: ['read', 'scan', 'write', 'remove'],
     },
     kafka: {
       writes: [outgoing, deadLetters],

@@ -68,7 +68,7 @@ function pushStatements(applications: readonly PushApplication[]): iam.PolicySta
   return [
     new iam.PolicyStatement({ actions: ['sns:CreatePlatformEndpoint'], resources: applications.map(({ arn }) => arn) }),
     new iam.PolicyStatement({
-      actions: ['sns:DeleteEndpoint', 'sns:GetEndpointAttributes', 'sns:Publish', 'sns:SetEndpointAttributes'],
+      actions: ['sns:Publish', 'sns:SetEndpointAttributes'],
       resources: applications.map(({ endpointsArn }) => endpointsArn),
     }),
   ];

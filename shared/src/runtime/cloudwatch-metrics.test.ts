@@ -61,11 +61,11 @@ test('outcomes are told apart, beside their sum', async () => {
     registers: [registry],
   });
   counter.inc({ outcome: 'sent' }, 5);
-  counter.inc({ outcome: 'failed' }, 2);
+  counter.inc({ outcome: 'no token' }, 2);
   expect(parse(await lines.next(1))[0]).toMatchObject({
     pushes_total: 7,
     pushes_total_sent: 5,
-    pushes_total_failed: 2,
+    pushes_total_no_token: 2,
   });
 });
 

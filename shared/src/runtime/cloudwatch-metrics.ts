@@ -83,7 +83,7 @@ export class MetricLines {
     const sums = new Map<string, number>([[name, 0]]);
     for (const { value, labels } of metric.values) {
       const since = this.#since(keyOf(metric.name, labels), value);
-      const names = labels.outcome === undefined ? [name] : [name, `${name}_${labels.outcome}`];
+      const names = labels.outcome === undefined ? [name] : [name, `${name}_${labels.outcome}`.replace(/\W/g, '_')];
       for (const one of names) sums.set(one, (sums.get(one) ?? 0) + since);
     }
     return [...sums];
