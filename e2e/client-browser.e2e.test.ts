@@ -242,3 +242,36 @@ test('the demo: a side that is taken offline fills its queue, and drains it when
   expect(await right.getByRole('log').getByRole('listitem').count()).toBe(11);
   expect(problems).toEqual([]);
 });
+
+test('the demo: a group, its members, typing, presence and ticks up to read', async () => {
+  const page = await context.newPage();
+  await page.goto(`${front.url}/?left=chidi&right=dee`);
+  const left = page.getByRole('region', { name: 'Chidi’s side' });
+  const right = page.getByRole('region', { name: 'Dee’s side' });
+  await left.getByRole('status').filter({ hasText: 'online' }).waitFor();
+  await right.getByRole('status').filter({ hasText: 'online' }).waitFor();
+  await left.getByRole('button', { name: '+ Group' }).click();
+  await page.getByLabel('Name').fill('Tunnel club');
+  for (const name of ['Ana', 'Bo']) await page.getByRole('checkbox', { name }).uncheck();
+  await page.getByRole('button', { name: 'Create' }).click();
+  await left.getByRole('heading', { name: 'Tunnel club' }).waitFor();
+  await right.getByRole('button', { name: /Tunnel club/ }).click();
+  await right.getByText('Chidi added Dee').waitFor();
+
+  await left.getByLabel('Message', { exact: true }).pressSequentially('who is');
+  await right.getByText('Chidi is typing…').waitFor();
+  await left.getByLabel('Message', { exact: true }).fill('who is in?');
+  await left.getByLabel('Message', { exact: true }).press('Enter');
+  await right.getByRole('log').getByText('who is in?').waitFor();
+  await left.getByRole('img', { name: 'read', exact: true }).waitFor();
+
+  await left.getByRole('button', { name: 'Delete “who is in?” for everyone' }).click({ force: true });
+  await right.getByText('This message was deleted.').waitFor();
+
+  await left.getByRole('button', { name: /^Dee/ }).first().click();
+  await left.getByLabel('Message', { exact: true }).fill('just us');
+  await left.getByLabel('Message', { exact: true }).press('Enter');
+  await left.locator('.presence[data-online="true"]').waitFor();
+  await right.getByRole('switch', { name: 'Offline' }).click();
+  await left.locator('.presence[data-online="false"]').waitFor();
+});

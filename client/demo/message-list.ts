@@ -129,10 +129,14 @@ function actions(client: RestanteClient, message: Message): HTMLElement | undefi
 }
 
 function membersLine({ from, members }: Message): HTMLElement {
-  const names = (users: readonly string[]): string => users.map(displayName).join(', ');
-  const parts = [
-    members?.added?.length ? `added ${names(members.added)}` : '',
-    members?.removed?.length ? `removed ${names(members.removed)}` : '',
-  ];
-  return h('li', { class: 'line' }, `${displayName(from)} ${parts.filter((part) => part !== '').join(' and ')}`);
+  const others = (users: readonly string[] = []): string =>
+    users
+      .filter((user) => user !== from)
+      .map(displayName)
+      .join(', ');
+  const added = others(members?.added);
+  const removed = others(members?.removed);
+  const left = members?.removed?.includes(from) ? 'left' : '';
+  const parts = [added && `added ${added}`, removed && `removed ${removed}`, left].filter((part) => part !== '');
+  return h('li', { class: 'line' }, `${displayName(from)} ${parts.join(' and ') || 'made the group'}`);
 }

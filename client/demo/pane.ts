@@ -101,6 +101,9 @@ export class Pane {
         queue.textContent = `${waiting.length} waiting`;
       }),
       client.subscribeConversations((conversations) => {
+        // Presence is for those who share a conversation: a new one may bring someone in.
+        if (conversations.length !== this.#conversations.length)
+          client.watchPresence(PEOPLE.filter((other) => other !== user));
         this.#conversations = conversations;
         this.#showList(client);
       }),
