@@ -26,6 +26,8 @@ function environment(more) {
     PATH: `${bin}:${process.env.PATH ?? ''}`,
     TURBO_TELEMETRY_DISABLED: '1',
     DO_NOT_TRACK: '1',
+    // Said once a process, about Node 20.
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
     ...more,
   };
 }
