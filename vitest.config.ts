@@ -17,6 +17,8 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
+          // None is slow; a machine that does much else may be.
+          testTimeout: 30_000,
           include: ['*/src/**/*.test.ts', 'e2e/model/**/*.test.ts'],
           exclude: ['**/*.int.test.ts', '**/node_modules/**'],
         },
