@@ -15,7 +15,7 @@ import { parameterName, type StageProps } from './stages.ts';
 const IDLE_TIMEOUT = Duration.seconds(120);
 /**
  * A socket never ends by itself, so waiting for it is in vain: ECS sends SIGTERM when this is over, and then the gateway
- * says `bye`, spread over the time that it has left.
+ * says `bye` to all at once, each with a time to come back that is spread over DRAIN_MS.
  */
 const DEREGISTRATION_DELAY = Duration.seconds(15);
 /** Room for what reconnects when a task dies. */

@@ -50,6 +50,8 @@ function logEnvironment({ stage, broker }: ServicesProps): Environment {
 function gatewayEnvironment(scope: Construct, { stage }: ServicesProps): Environment {
   return {
     PORT: String(GATEWAY_PORT),
+    // A gateway's clients come back over half a minute: its successors admit CONNECT_PER_SECOND each.
+    DRAIN_MS: '30000',
     JWKS_URL: ssm.StringParameter.valueForStringParameter(scope, parameterName(stage.name, 'jwks-url')),
     ALLOWED_ORIGINS: ssm.StringParameter.valueForStringParameter(scope, parameterName(stage.name, 'allowed-origins')),
   };

@@ -11,8 +11,8 @@ import { ADMIN_PORT } from './network-stack.ts';
 import { type ImageName, repositoryName } from './registry-stack.ts';
 import type { StageProps } from './stages.ts';
 
-/** The longest that Fargate waits between SIGTERM and SIGKILL: a gateway spreads its farewells over it. */
-export const STOP_TIMEOUT = Duration.seconds(120);
+/** Between SIGTERM and SIGKILL: more than a process gives itself (25 s, shared/src/runtime/service.ts). */
+const STOP_TIMEOUT = Duration.seconds(35);
 /** Where the image keeps node (docker/Dockerfile): it has no shell and no PATH to rely on. */
 const NODE = '/nodejs/bin/node';
 const HEALTH_CHECK = 'docker/healthcheck.mjs';
