@@ -20,6 +20,7 @@ export class History {
   readonly #client: DynamoDBClient;
   readonly #known = new LRUCache<string, true>({ max: MAX_KNOWN_CONVERSATIONS });
   readonly #writing = new Set<Promise<void>>();
+  #lastMembers: Promise<unknown> = Promise.resolve();
 
   constructor(client: DynamoDBClient) {
     this.#client = client;
@@ -52,26 +53,32 @@ export class History {
     await Promise.all([
       writeAll(this.#client, 'messages', messages, signal),
       writeAll(this.#client, 'tombstones', lastOfEach(tombstones, ['conversation', 'position']), signal),
-      writeAll(
-        this.#client,
-        'conversations',
-        lastOfEach(
-          members.flatMap((one) => one.conversations),
-          ['conversation', 'item'],
-        ),
-        signal,
-      ),
-      writeAll(
-        this.#client,
-        'memberships',
-        lastOfEach(
-          members.flatMap((one) => one.memberships),
-          ['user', 'conversation'],
-        ),
-        signal,
-      ),
+      members.length > 0 && this.#writeMembers(members, signal),
       this.#writeDirect(rows, signal),
     ]);
+  }
+
+  /**
+   * One batch after another, for a later one may write the same row again: that somebody has left must not be overwritten by a retry of
+   * that they had joined.
+   */
+  #writeMembers(members: readonly MembershipRows[], signal: AbortSignal): Promise<unknown> {
+    const conversations = lastOfEach(
+      members.flatMap((one) => one.conversations),
+      ['conversation', 'item'],
+    );
+    const memberships = lastOfEach(
+      members.flatMap((one) => one.memberships),
+      ['user', 'conversation'],
+    );
+    const write = this.#lastMembers.then(() =>
+      Promise.all([
+        writeAll(this.#client, 'conversations', conversations, signal),
+        writeAll(this.#client, 'memberships', memberships, signal),
+      ]),
+    );
+    this.#lastMembers = write.catch(() => undefined);
+    return write;
   }
 
   async #writeDirect(rows: readonly HistoryRow[], signal: AbortSignal): Promise<void> {

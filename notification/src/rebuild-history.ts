@@ -40,7 +40,22 @@ export async function readHistory(query: HistoryQuery, dynamo: DynamoDBClient): 
       kept.push(...(await readOne(conversations[next++]!.conversation, query, dynamo)));
   };
   await Promise.all(Array.from({ length: PARALLEL_CONVERSATIONS }, work));
-  return kept.sort((a, b) => a.storedAt - b.storedAt || a.partition - b.partition || a.position - b.position);
+  return inOrder(kept);
+}
+
+/** By the time of the log. In a partition the position rules: a broker's clock may be set back. */
+function inOrder(kept: Kept[]): Kept[] {
+  const latest = new Map<number, number>();
+  const timed = kept
+    .sort((a, b) => a.position - b.position)
+    .map((item) => {
+      const at = Math.max(item.storedAt, latest.get(item.partition) ?? 0);
+      latest.set(item.partition, at);
+      return { item, at };
+    });
+  return timed
+    .sort((a, b) => a.at - b.at || a.item.partition - b.item.partition || a.item.position - b.item.position)
+    .map(({ item }) => item);
 }
 
 async function readOne(conversation: string, query: HistoryQuery, dynamo: DynamoDBClient): Promise<Kept[]> {

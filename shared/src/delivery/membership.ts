@@ -34,26 +34,33 @@ export function membersAt(conversation: string, group: Group | undefined, positi
 /** What one change of members comes to at its position: who really joins and who really leaves. */
 export type Change = { added: string[]; removed: string[] };
 
+/** Whether a record at `position` found the user a member. */
+const before = ({ joined, left }: Interval, position: number): boolean =>
+  joined < position && (left === undefined || left >= position);
+
 /**
- * Applies a change at a position, in place. Again at the same position, it finds its own intervals and comes to the same.
- * Whoever is a member already is not added, whoever is none not removed; the last owner who leaves hands on to the longest member.
+ * Applies a change at a position, in place. A replay may find its own intervals, and those of later records: it comes to the same, for it
+ * looks at what was so at its position alone. Whoever was a member already is not added, whoever was none not removed.
  */
 export function applyChange(group: Group, position: number, add: readonly string[], remove: readonly string[]): Change {
   const change: Change = { added: [], removed: [] };
   for (const user of new Set(add)) {
     const member = group.members.get(user) ?? { role: 'member', intervals: [] };
-    const last = member.intervals.at(-1);
-    if (last?.joined === position) change.added.push(user);
-    else if (last === undefined || last.left !== undefined) {
+    if (!member.intervals.some(({ joined }) => joined === position)) {
+      if (member.intervals.some((interval) => before(interval, position))) continue;
       member.intervals.push({ joined: position });
+      member.intervals.sort((a, b) => a.joined - b.joined);
       group.members.set(user, member);
-      change.added.push(user);
     }
+    change.added.push(user);
   }
   for (const user of new Set(remove)) {
-    const last = group.members.get(user)?.intervals.at(-1);
-    if (last === undefined || (last.left !== undefined && last.left !== position)) continue;
-    last.left = position;
+    const intervals = group.members.get(user)?.intervals ?? [];
+    if (!intervals.some(({ left }) => left === position)) {
+      const open = intervals.find(({ joined, left }) => joined <= position && left === undefined);
+      if (!open) continue;
+      open.left = position;
+    }
     change.removed.push(user);
   }
   return change;
