@@ -179,7 +179,9 @@ async function enqueue(
     }
   }
   const users = [...perUser];
-  const replies = await inbox.run(users.map(([user, { entries }]) => inbox.enqueueCall(user, partition, entries)));
+  const replies = await inbox.run(
+    users.map(([user, { entries, urgent }]) => inbox.enqueueCall(user, partition, entries, urgent)),
+  );
   const now = Date.now();
   return users.map(([user, { entries, urgent }], i) => {
     const reply = parseEnqueued(replies[i]!);

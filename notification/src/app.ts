@@ -1,3 +1,4 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { TOPICS } from '@restante/shared/contract/events';
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
@@ -26,8 +27,10 @@ import { Members } from './members.ts';
 import { onUserEvents } from './on-user-event.ts';
 import { Presence } from './presence.ts';
 import { ConsolePush } from './push-console.ts';
+import { SnsPush } from './push-sns.ts';
 import { Rebuilds } from './rebuilds.ts';
 import { Receipts } from './receipts.ts';
+import { Wakes } from './wakes.ts';
 
 const GROUP = 'notification';
 const MESSAGING_GROUP = 'messaging';
@@ -109,6 +112,9 @@ export async function startNotification(config: Config, logger: Logger): Promise
     producer,
     logger,
   );
+  const sns = config.PUSH_PROVIDER === 'sns' ? snsPush(config, dynamo, logger) : undefined;
+  const push = sns ?? new ConsolePush(config.DATA_DIR, logger);
+  const wakes = new Wakes();
   const refill = new DueRefill(dynamo, redis, logger);
   const due = new DueWorker({
     refill,
@@ -117,13 +123,14 @@ export async function startNotification(config: Config, logger: Logger): Promise
     leases,
     producer,
     rebuilds,
-    push: new ConsolePush(config.DATA_DIR),
+    push,
+    wakes,
     rules: { redeliverAfterMs: config.REDELIVER_AFTER_MS, pushRepeatMs: config.PUSH_REPEAT_MS, random: Math.random },
     logger,
   });
   flusher.start();
   due.start();
-  const context = { inbox, producer, flusher, rebuilds, presence, receipts, logger };
+  const context = { inbox, producer, flusher, rebuilds, wakes, presence, receipts, logger };
   const consumer = await startLogConsumer({
     kafka,
     groupId: GROUP,
@@ -166,6 +173,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
       await flusher.stop();
       await receipts.stop();
       presence.stop();
+      sns?.stop();
       await rebuilds.stop();
       await producer.stop();
       leases.stop();
@@ -176,4 +184,14 @@ export async function startNotification(config: Config, logger: Logger): Promise
       dynamo.destroy();
     },
   };
+}
+
+function snsPush(config: Config, dynamo: DynamoDBClient, logger: Logger): SnsPush {
+  return new SnsPush({
+    region: config.AWS_REGION,
+    endpoint: config.SNS_ENDPOINT,
+    applications: { apns: config.SNS_APNS_APPLICATION_ARN, fcm: config.SNS_FCM_APPLICATION_ARN },
+    dynamo,
+    logger,
+  });
 }

@@ -29,6 +29,10 @@ export function readConfig(env: Record<string, string | undefined>) {
       'REDELIVER_AFTER_MS',
       'PUSH_REPEAT_MS',
       'PRESENCE_OFFLINE_AFTER_MS',
+      'PUSH_PROVIDER',
+      'SNS_ENDPOINT',
+      'SNS_APNS_APPLICATION_ARN',
+      'SNS_FCM_APPLICATION_ARN',
     ],
     env,
   );

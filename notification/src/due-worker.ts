@@ -9,12 +9,14 @@ import type { BatchingProducer } from '@restante/shared/kafka/batching-producer'
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { ScriptCall } from '@restante/shared/runtime/redis';
-import { sleep } from '@restante/shared/runtime/sleep';
+import { backoffMs, sleep } from '@restante/shared/runtime/sleep';
+import { LRUCache } from 'lru-cache';
 import type { DueRefill } from './due-refill.ts';
 import { metrics } from './events.ts';
 import { publish } from './pages.ts';
-import type { ConsolePush, Push } from './push-console.ts';
+import { COLLAPSE_KEY, type PushProvider } from './push.ts';
 import type { Rebuilds } from './rebuilds.ts';
+import type { Wakes } from './wakes.ts';
 
 const POLL_MS = 250;
 /** Users claimed at once from each shard; more wait for the next look. */
@@ -22,6 +24,8 @@ const CLAIM_USERS = 100;
 /** A worker that dies gives its claims back after this. */
 const CLAIM_MS = 30_000;
 const RETRY_MS = 2_000;
+const RETRY_CAP_MS = 3_600_000;
+const MAX_FAILING_USERS = 10_000;
 
 export type DueContext = {
   inbox: Inbox;
@@ -29,7 +33,8 @@ export type DueContext = {
   leases: SlotLeases;
   producer: BatchingProducer;
   rebuilds: Rebuilds;
-  push: ConsolePush;
+  push: PushProvider;
+  wakes: Wakes;
   refill: DueRefill;
   rules: WakeRules;
   logger: Logger;
@@ -41,6 +46,7 @@ type Whole = Extract<DueState, { is: 'whole' }>;
 export class DueWorker {
   readonly #context: DueContext;
   readonly #stopping = new AbortController();
+  readonly #failures = new LRUCache<string, number>({ max: MAX_FAILING_USERS });
   #running: Promise<void> = Promise.resolve();
 
   constructor(context: DueContext) {
@@ -92,15 +98,22 @@ export class DueWorker {
       for (const { conn, slot } of decision.probe)
         outgoing.add(slot, { t: 'probe', conn, gen: state.gen, tail: state.tail });
       metrics.due.inc({ action: decision.push ? 'push' : decision.probe.length > 0 ? 'probe' : 'nothing' });
-      if (decision.push) pushes.push({ claim, state, decision });
-      else settled.push({ ...claim, nextAtMs: decision.nextAtMs });
-      if (decision.note)
-        notes.push(
-          inbox.dueNoteCall(claim.user, state.gen, decision.note.probedCursor, decision.note.tries, decision.push),
-        );
+      if (decision.push) {
+        pushes.push({ claim, state, decision });
+        continue;
+      }
+      settled.push({ ...claim, nextAtMs: decision.nextAtMs });
+      if (decision.note) notes.push(inbox.dueNoteCall(claim.user, state.gen, decision.note));
     }
     publish(outgoing, producer, logger);
-    await Promise.all(pushes.map(async (one) => settled.push(await this.#push(one.claim, one.state, one.decision))));
+    await Promise.all(
+      pushes.map(async ({ claim, state, decision }) => {
+        const pushed = await this.#push(claim.user, state);
+        settled.push({ ...claim, nextAtMs: pushed ? decision.nextAtMs : this.#retryAtMs(claim.user) });
+        // Only what went out counts; a refusal is tried again soon.
+        if (pushed) notes.push(inbox.dueNoteCall(claim.user, state.gen, decision.note!));
+      }),
+    );
     await inbox.run(notes);
     await settleDue(inbox.store, settled);
   }
@@ -108,33 +121,42 @@ export class DueWorker {
   #decide(state: Whole): WakeDecision {
     const { leases, rules } = this.#context;
     const sessions = state.sessions.filter(({ slot, lease }) => leases.isAlive(slot, lease));
-    const { tail, furthest, tries, probe } = state;
-    return decideWake({ nowMs: Date.now(), tail, furthest, sessions, tries, probe }, rules);
+    const { tail, furthest, tries, probe, push } = state;
+    return decideWake({ nowMs: Date.now(), tail, furthest, sessions, tries, probe, push }, rules);
   }
 
-  /** One wake-up for each device. @returns when to look again */
-  async #push(claim: Claim, state: Whole, decision: WakeDecision): Promise<Settlement> {
+  /** One wake-up for each device. @returns false where the provider refused, or DynamoDB is away: tried again */
+  async #push(user: string, state: Whole): Promise<boolean> {
     const { dynamo, push, logger } = this.#context;
     try {
-      const devices = await readDevices(dynamo, claim.user);
-      const pushes = devices.map(
-        ({ device }): Push => ({
-          user: claim.user,
+      const devices = await readDevices(dynamo, user);
+      const outcomes = await push.send(
+        devices.map(({ device, push: registration }) => ({
+          user,
           device,
-          platform: 'none',
+          registration,
           silent: true,
-          collapseKey: 'inbox',
+          collapseKey: COLLAPSE_KEY,
           pending: state.tail - state.furthest,
-          urgent: true,
-        }),
+          urgent: state.push.urgent,
+        })),
       );
-      await push.send(pushes);
-      metrics.pushes.inc({ outcome: 'sent' }, pushes.length);
-      return { ...claim, nextAtMs: decision.nextAtMs };
+      for (const outcome of outcomes) metrics.pushes.inc({ outcome });
+      if (outcomes.includes('failed')) return false;
+      this.#failures.delete(user);
+      if (outcomes.length > 0) this.#context.wakes.pushed(user);
+      return true;
     } catch (error) {
       metrics.pushes.inc({ outcome: 'failed' });
-      logger.warn({ user: claim.user, err: messageOf(error) }, 'push failed: tried again');
-      return { ...claim, nextAtMs: Date.now() + RETRY_MS };
+      logger.warn({ user, err: messageOf(error) }, 'push failed: tried again');
+      return false;
     }
+  }
+
+  /** 2, 4, 8, 16 … s after refusals in a row, each between half and all of it. */
+  #retryAtMs(user: string): number {
+    const failures = this.#failures.get(user) ?? 0;
+    this.#failures.set(user, failures + 1);
+    return Date.now() + backoffMs(failures, RETRY_MS, RETRY_CAP_MS, this.#context.rules.random);
   }
 }

@@ -39,6 +39,10 @@ export const metrics = {
     help: 'pushes by outcome',
     labelNames: ['outcome'],
   }),
+  wakes: new Counter({
+    name: 'restante_notification_wakes_total',
+    help: 'users who connected within a minute of a push',
+  }),
   deadLetters: new Counter({
     name: 'restante_notification_dead_letters_total',
     help: 'records and entries that could not be processed',

@@ -5,8 +5,9 @@ import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { Presence } from './presence.ts';
 import type { Receipts } from './receipts.ts';
+import type { Wakes } from './wakes.ts';
 
-export type SocialContext = { presence: Presence; receipts: Receipts; logger: Logger };
+export type SocialContext = { wakes: Wakes; presence: Presence; receipts: Receipts; logger: Logger };
 
 /**
  * What of an event is not delivery: receipts, typing, presence. Beside the delivery of the batch, never before it.
@@ -15,7 +16,7 @@ export type SocialContext = { presence: Presence; receipts: Receipts; logger: Lo
 export function onSocialEvent(
   event: UserEvent,
   outgoing: OutgoingBatch,
-  { presence, receipts, logger }: SocialContext,
+  { wakes, presence, receipts, logger }: SocialContext,
 ): Promise<void> | undefined {
   const ephemeral = (work: Promise<void>) => {
     work.catch((error: unknown) =>
@@ -32,6 +33,7 @@ export function onSocialEvent(
       ephemeral(presence.onWatch(event));
       return undefined;
     case 'user_connected':
+      wakes.connected(event.user);
       ephemeral(presence.onConnected(event.user));
       return undefined;
     case 'user_disconnected':

@@ -9,8 +9,10 @@ export type WakeState = {
   /** The furthest cursor of the active devices: beyond it nobody has acked. */
   furthest: number;
   sessions: readonly WakeSession[];
-  /** Pushes since anything was acked or came. */
+  /** Pushes since anything was acked. */
   tries: number;
+  /** The tail at the last push, and before when no other goes out. */
+  push: { pushedTail: number; nextAtMs: number };
   /** The furthest cursor when sessions were last probed. */
   probe: { cursor: number; atMs: number } | undefined;
 };
@@ -22,7 +24,7 @@ export type WakeDecision = {
   probe: WakeSession[];
   push: boolean;
   /** What to note in the inbox's meta: undefined where nothing changed. */
-  note: { probedCursor: number | undefined; tries: number } | undefined;
+  note: { probedCursor: number | undefined; tries: number; nextPushMs?: number } | undefined;
   /** When to look again; undefined: nothing is owed, or nothing more is tried until something comes. */
   nextAtMs: number | undefined;
 };
@@ -49,13 +51,22 @@ export function decideWake(state: WakeState, rules: WakeRules): WakeDecision {
   if (sessions.length > 0 && !probed) {
     return { probe: lagging, push: false, note: { probedCursor: furthest, tries }, nextAtMs: nowMs + PROBE_WAIT_MS };
   }
-  if (tries >= MAX_PUSHES)
-    return { probe: lagging, push: false, note: undefined, nextAtMs: sessions.length > 0 ? probeAgainMs : undefined };
-  const repeatAtMs = nowMs + backoffMs(tries, rules.pushRepeatMs, PUSH_REPEAT_CAP_MS, rules.random);
+  const again = sessions.length > 0 ? probeAgainMs : undefined;
+  // A burst wakes once: what comes after a push waits for the next one's time.
+  if (state.push.nextAtMs > nowMs)
+    return { probe: lagging, push: false, note: undefined, nextAtMs: earlier(state.push.nextAtMs, again) };
+  // After the last push only something new begins again.
+  const fresh = tail > state.push.pushedTail;
+  if (tries >= MAX_PUSHES && !fresh) return { probe: lagging, push: false, note: undefined, nextAtMs: again };
+  const count = tries >= MAX_PUSHES ? 0 : tries;
+  const nextPushMs = backoffMs(count, rules.pushRepeatMs, PUSH_REPEAT_CAP_MS, rules.random);
   return {
     probe: lagging,
     push: true,
-    note: { probedCursor: sessions.length > 0 ? furthest : undefined, tries: tries + 1 },
-    nextAtMs: sessions.length > 0 ? Math.min(repeatAtMs, probeAgainMs) : repeatAtMs,
+    note: { probedCursor: sessions.length > 0 ? furthest : undefined, tries: count + 1, nextPushMs },
+    nextAtMs: earlier(nowMs + nextPushMs, again),
   };
 }
+
+const earlier = (atMs: number, other: number | undefined): number =>
+  other === undefined ? atMs : Math.min(atMs, other);

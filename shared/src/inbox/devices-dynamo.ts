@@ -67,6 +67,45 @@ export async function setPush(
   );
 }
 
+/** Remembers the provider's endpoint of a token, unless the token has changed meanwhile. */
+export async function saveEndpoint(
+  client: DynamoDBClient,
+  user: string,
+  device: string,
+  token: string,
+  endpoint: string,
+): Promise<void> {
+  await updateToken(client, user, device, token, 'SET pushEndpoint = :e', { ':e': { S: endpoint } });
+}
+
+/** Forgets a dead token, unless the app has registered another meanwhile. */
+export async function dropPush(client: DynamoDBClient, user: string, device: string, token: string): Promise<void> {
+  await updateToken(client, user, device, token, 'REMOVE pushPlatform, pushToken, pushEndpoint', {});
+}
+
+async function updateToken(
+  client: DynamoDBClient,
+  user: string,
+  device: string,
+  token: string,
+  update: string,
+  values: Item,
+): Promise<void> {
+  try {
+    await client.send(
+      new UpdateItemCommand({
+        TableName: TABLE,
+        Key: { user: { S: user }, device: { S: device } },
+        UpdateExpression: update,
+        ConditionExpression: 'pushToken = :t',
+        ExpressionAttributeValues: { ':t': { S: token }, ...values },
+      }),
+    );
+  } catch (error) {
+    if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
+  }
+}
+
 /** Makes the row of a device that has none yet. Two makers at once leave one row: the first. */
 export async function ensureDevice(client: DynamoDBClient, user: string, device: string, now: number): Promise<void> {
   const rows = await readDevices(client, user);

@@ -100,7 +100,7 @@ describe('settling', () => {
     const [a, b] = (await claim()).claims;
     await settle(a!, 0);
     await settle(b!, 9_000_000_000_000);
-    expect(await store.client.zrange(key, 0, -1)).toEqual(['b']);
+    expect(await store.client.zrange(key, '0', '-1')).toEqual(['b']);
     expect(await scoreOf('b')).toBe(9_000_000_000_000);
   });
 
@@ -175,10 +175,10 @@ describe('due-check', () => {
 });
 
 describe('due-note', () => {
-  const note = (gen: number, cursor: number | undefined, tries: number) =>
-    rig.one(Number, rig.inbox.dueNoteCall(rig.user, gen, cursor, tries));
+  const note = (gen: number, probedCursor: number | undefined, tries: number, nextPushMs?: number) =>
+    rig.one(Number, rig.inbox.dueNoteCall(rig.user, gen, { probedCursor, tries, nextPushMs }));
 
-  it('is found by the next check, until something is acked or comes', async () => {
+  it('is found by the next check, until something is acked', async () => {
     const gen = await rig.wholeWith('d1');
     await rig.enqueue([10, 20]);
     expect(await note(gen, 0, 3)).toBe(1);
@@ -190,7 +190,21 @@ describe('due-note', () => {
     await note(gen, undefined, 4);
     expect(await rig.dueCheck()).toMatchObject({ tries: 4, probe: undefined });
     await rig.enqueue([30]);
-    expect(await rig.dueCheck()).toMatchObject({ tries: 0 });
+    expect(await rig.dueCheck()).toMatchObject({ tries: 4 });
+  });
+
+  it('keeps when the next push may go out, and whether something urgent came since', async () => {
+    const gen = await rig.wholeWith('d1');
+    await rig.enqueue([10, 20]);
+    expect(await rig.dueCheck()).toMatchObject({ push: { pushedTail: 0, nextAtMs: 0, urgent: true } });
+    await note(gen, undefined, 1, 60_000);
+    const pushed = await rig.dueCheck();
+    expect(pushed).toMatchObject({ tries: 1, push: { pushedTail: 2, urgent: false } });
+    expect(pushed.is === 'whole' && pushed.push.nextAtMs).toBeGreaterThan(Date.now());
+    await rig.enqueue([30]);
+    expect(await rig.dueCheck()).toMatchObject({ tries: 1, push: { pushedTail: 2, urgent: true } });
+    await rig.ack('d1', gen, 1, 10);
+    expect(await rig.dueCheck()).toMatchObject({ tries: 0, push: { nextAtMs: 0 } });
   });
 
   it('is dropped where the inbox is another by now', async () => {

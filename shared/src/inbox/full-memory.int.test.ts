@@ -66,7 +66,7 @@ describe('at maxmemory', () => {
     const [, user, score] = (await rig.store.runOne({ script: 'inbox:due-claim', keys, args: [10, 1000] })) as string[];
     expect(user).toBe(rig.user);
     expect(await rig.dueCheck()).toMatchObject({ is: 'whole', tail: 12 });
-    expect(await rig.one(Number, rig.inbox.dueNoteCall(rig.user, gen, 0, 1))).toBe(1);
+    expect(await rig.one(Number, rig.inbox.dueNoteCall(rig.user, gen, { probedCursor: 0, tries: 1 }))).toBe(1);
     await rig.store.runOne({ script: 'inbox:due-settle', keys, args: [user!, score!, 9e12] });
     expect(await rig.store.client.zscore('due:0', rig.user)).toBe('9000000000000');
     await rig.store.runOne({ script: 'inbox:due-add', keys, args: [rig.user, 5] });

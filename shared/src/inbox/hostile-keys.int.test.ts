@@ -24,7 +24,7 @@ const scripts: Record<string, () => Promise<unknown>> = {
   sync: () => rig.sync('d1'),
   'assert-session': () => rig.assert('c-d1', gen),
   'due-check': () => rig.dueCheck(),
-  'due-note': () => rig.one(Number, rig.inbox.dueNoteCall(rig.user, gen, 0, 0)),
+  'due-note': () => rig.one(Number, rig.inbox.dueNoteCall(rig.user, gen, { probedCursor: 0, tries: 0 })),
   'active-devices': () => rig.one(Number, rig.inbox.activeDevicesCall(rig.user)),
   'rebuild-begin': () => rig.rebuildBegin(),
 };

@@ -103,8 +103,9 @@ export class Inbox {
     return this.store.run(calls);
   }
 
-  enqueueCall(user: string, partition: number, entries: readonly InboxEntry[]): ScriptCall {
-    const args: (string | number)[] = [newGeneration(), partition];
+  /** @param urgent whether one of them may wake the user at once */
+  enqueueCall(user: string, partition: number, entries: readonly InboxEntry[], urgent = true): ScriptCall {
+    const args: (string | number)[] = [newGeneration(), partition, urgent ? 1 : 0];
     for (const { position, expiresAtMs, own, entry } of entries) args.push(position, expiresAtMs, own ? 1 : 0, entry);
     return this.#call('enqueue', user, args);
   }
@@ -177,8 +178,17 @@ export class Inbox {
     return this.#call('due-check', user, []);
   }
 
-  dueNoteCall(user: string, gen: number, probedCursor: number | undefined, tries: number, pushed: boolean): ScriptCall {
-    return this.#call('due-note', user, [gen, probedCursor ?? '', tries, pushed ? 1 : 0]);
+  /** @param nextPushMs where a push went out now: how long until the next may */
+  dueNoteCall(
+    user: string,
+    gen: number,
+    {
+      probedCursor,
+      tries,
+      nextPushMs,
+    }: { probedCursor: number | undefined; tries: number; nextPushMs?: number | undefined },
+  ): ScriptCall {
+    return this.#call('due-note', user, [gen, probedCursor ?? '', tries, nextPushMs ?? '']);
   }
 
   /** @param marks pairs of field (device#conversation) and position that DynamoDB has now */
@@ -350,11 +360,13 @@ export type DueState =
       activeDevices: number;
       tries: number;
       probe: { cursor: number; atMs: number } | undefined;
+      push: { pushedTail: number; nextAtMs: number; urgent: boolean };
       sessions: DueSession[];
     };
 
 export function parseDueCheck(value: RedisValue): DueState {
-  const [is, gen, tail, furthest, lowest, active, tries, probed, probedAt, ...rest] = strings(value);
+  const [is, gen, tail, furthest, lowest, active, tries, probed, probedAt, pushedTail, nextPush, urgent, ...rest] =
+    strings(value);
   if (is !== 'whole') return { is: is as 'none' };
   const sessions: DueSession[] = [];
   for (let i = 0; i < rest.length; i += 5) {
@@ -375,6 +387,7 @@ export function parseDueCheck(value: RedisValue): DueState {
     activeDevices: Number(active),
     tries: Number(tries),
     probe: probed === '' ? undefined : { cursor: Number(probed), atMs: Number(probedAt) },
+    push: { pushedTail: Number(pushedTail), nextAtMs: Number(nextPush), urgent: urgent === '1' },
     sessions,
   };
 }

@@ -26,7 +26,7 @@ if seq > d.cursor then
     if position ~= ARGV[6] then return { 'refused' } end
   end
   moveCursor(m, ARGV[2], seq)
-  call('HSET', META, 'tries', '0')
+  call('HSET', META, 'tries', '0', 'nextpush', '0')
 end
 d.seen = NOW
 trimAged(m)

@@ -1,5 +1,5 @@
 -- Puts a batch of entries into a user's inbox, once however often it is replayed, and says to whom they can be sent now.
--- ARGV[2] generation for a new inbox   ARGV[3] source partition   then for each entry, in order of position:
+-- ARGV[2] generation for a new inbox   ARGV[3] source partition   ARGV[4] 1: one of them is urgent   then for each entry, in order of position:
 --   position, expiresAtMs or 0, 1 for the sender's own copy (kept only where more than one device is active), entry
 -- Reply: gen, tail before, tail, partial (0/1), which were added ('1' or '0' each), sessions there are, then for each
 --   session that gets something: connection, slot, lease, from seq, to seq
@@ -8,7 +8,7 @@ local field = 'p' .. ARGV[3]
 local last = tonumber(call('HGET', META, field) or -1)
 local aged = trimAged(m)
 local before, added, texts, own = m.tail, {}, {}, nil
-for i = 4, #ARGV, 4 do
+for i = 5, #ARGV, 4 do
   local take = tonumber(ARGV[i]) > last
   if take and ARGV[i + 2] == '1' then
     if own == nil then own = m.partial or cursors(m) > 1 end
@@ -47,7 +47,8 @@ for i = 1, #texts, 500 do call('RPUSH', INBOX, unpack(texts, i, math.min(i + 499
 m.tail = m.tail + #texts
 if #texts > 0 then
   -- Positions of one partition only grow: this one field makes every replay of the batch, by whichever owner, a no-op.
-  call('HSET', META, 'base', int(m.base), 'tail', int(m.tail), 'bytes', int(m.bytes), 'over', int(m.over), 'aged', int(m.aged), field, int(last), 'tries', '0')
+  call('HSET', META, 'base', int(m.base), 'tail', int(m.tail), 'bytes', int(m.bytes), 'over', int(m.over), 'aged', int(m.aged), field, int(last))
+  if ARGV[4] == '1' then call('HSET', META, 'urgent', '1') end
   call('PEXPIRE', INBOX, RETENTION_MS)
   call('PEXPIRE', META, RETENTION_MS)
 elseif aged or named then

@@ -35,7 +35,7 @@ end
 local tail = missing + count
 call('HDEL', META, 'probed', 'probedat')
 call('HSET', META, 'gen', ARGV[5], 'store', ARGV[1], 'base', int(missing), 'tail', int(tail), 'bytes', int(bytes), 'partial', '0',
-  'devices', ARGV[8], 'over', int(missing), 'overconv', ARGV[7], 'aged', '0', 'tries', '0')
+  'devices', ARGV[8], 'over', int(missing), 'overconv', ARGV[7], 'aged', '0', 'tries', '0', 'nextpush', '0', 'urgent', '1')
 for partition, position in pairs(cut) do
   local last = tonumber(call('HGET', META, 'p' .. partition) or -1)
   if position - 1 > last then call('HSET', META, 'p' .. partition, int(position - 1)) end
