@@ -136,6 +136,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     logger,
     opened: (connection, reply) => connections.opened(connection, reply),
     abandoned: (connection) => connections.abandoned(connection),
+    anySocket: () => connections.anySocket(),
   });
   serveApi(app, authenticate, {
     inbox,

@@ -61,6 +61,11 @@ export class Connections {
     metrics.connections.set(this.all.size);
   }
 
+  anySocket(): Socket | undefined {
+    for (const { socket } of this.all.values()) return socket;
+    return undefined;
+  }
+
   /** The session is registered and the socket open: welcome where the inbox is whole, else after its rebuild. */
   opened(connection: Connection, reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>): void {
     if (connection.closed) return;

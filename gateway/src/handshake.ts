@@ -9,7 +9,7 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uws-current';
 import { AuthError, type Authenticate } from './auth.ts';
 import type { Config } from './config.ts';
-import { Connection } from './connection.ts';
+import { Connection, type Socket } from './connection.ts';
 import { metrics } from './events.ts';
 import { sendProblem } from './http.ts';
 import { originAllowed } from './origins.ts';
@@ -31,6 +31,8 @@ export type HandshakeContext = {
   logger: Logger;
   /** The session is registered: the socket opens now. */
   opened(connection: Connection, reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>): void;
+  /** Any socket that is open. */
+  anySocket(): Socket | undefined;
   /** The session was registered, but the client left before its socket opened. */
   abandoned(connection: Connection): void;
 };
@@ -85,9 +87,14 @@ export function onUpgrade(
     .then((result) => {
       if ('status' in result) return refuse(result);
       if (aborted) return context.abandoned(result.connection);
-      // Not within cork(): after it, this uWebSockets takes a socket that was upgraded in place for an HTTP response still, reads
-      // bytes that mean something else now, and closes one in some hundred (uNetworking/uWebSockets#1928, fixed by #1929).
-      response.upgrade({ connection: result.connection }, read.key, read.protocol, read.extensions, upgrade);
+      const open = () =>
+        response.upgrade({ connection: result.connection }, read.key, read.protocol, read.extensions, upgrade);
+      // Not corked: after that, this uWebSockets takes a socket that was upgraded in place for an HTTP response still, reads bytes that
+      // mean something else now, and closes one in some hundred (uNetworking/uWebSockets#1928, fixed by #1929). It complains on
+      // stderr of an upgrade outside of cork(); within another socket's, it is content, and corks nothing of this one.
+      const other = context.anySocket();
+      if (other) other.cork(() => void response.cork(open));
+      else open();
       metrics.handshakes.inc({ outcome: '101' });
       context.opened(result.connection, result.reply);
     })
