@@ -6,6 +6,7 @@ import {
   SNSClient,
 } from '@aws-sdk/client-sns';
 import { answer } from './cloudformation.mjs';
+import { credentialAttributes } from './push-credentials.mjs';
 
 const sns = new SNSClient({});
 const secrets = new SecretsManagerClient({});
@@ -42,17 +43,3 @@ export const handler = (event) =>
     const made = await sns.send(new CreatePlatformApplicationCommand({ Name, Platform, Attributes }));
     return { id: made.PlatformApplicationArn, data: { Arn: made.PlatformApplicationArn } };
   });
-
-/** APNs by token: `{signingKey, keyId, teamId, bundleId}`; FCM: the service account's JSON as Google gives it. */
-export function credentialAttributes(platform, secret) {
-  if (platform === 'GCM') return { PlatformCredential: secret };
-  const { signingKey, keyId, teamId, bundleId } = JSON.parse(secret);
-  const missing = Object.entries({ signingKey, keyId, teamId, bundleId }).filter(([, value]) => !value);
-  if (missing.length > 0) throw new Error(`the secret lacks ${missing.map(([name]) => name).join(', ')}`);
-  return {
-    PlatformCredential: signingKey,
-    PlatformPrincipal: keyId,
-    ApplePlatformTeamID: teamId,
-    ApplePlatformBundleID: bundleId,
-  };
-}

@@ -35,7 +35,7 @@ export function makeHandler(scope: Construct, id: string, props: HandlerProps): 
     description: props.about,
     runtime: lambda.Runtime.NODEJS_24_X,
     architecture: lambda.Architecture.ARM_64,
-    code: lambda.Code.fromAsset(LAMBDA_DIRECTORY),
+    code: lambda.Code.fromAsset(LAMBDA_DIRECTORY, { exclude: ['*.d.mts'] }),
     handler: `${props.handler}.handler`,
     timeout: Duration.minutes(15),
     memorySize: 256,

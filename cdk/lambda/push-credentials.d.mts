@@ -1,0 +1,1 @@
+export function credentialAttributes(platform: string, secret: string): Record<string, string>;
