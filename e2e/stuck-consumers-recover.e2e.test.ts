@@ -22,21 +22,35 @@ let proxy: net.Server;
 let brokerPort = 0;
 /** How many of the next connections that fetch get no answer any more, while all else goes on as ever. */
 let silenced = 0;
+/** How many of the next connections that fetch are cut in the middle of an answer: after so many bytes. */
+let cut = 0;
+const CUT_AFTER_BYTES = 30_000;
 const sockets = new Set<net.Socket>();
 
-/** Passes everything on, but where it is told to, the answers to fetches are lost without a word. */
+/** Passes everything on, but where it is told to, the answers to fetches are lost without a word, or end in the middle. */
 function passOn(client: net.Socket): void {
   const server = net.connect(brokerPort, '127.0.0.1');
-  let silent: boolean | undefined;
+  let fate: 'well' | 'silent' | 'cut' | undefined;
+  let left = CUT_AFTER_BYTES;
   client.on('data', (data) => {
-    if (silent === undefined) {
-      silent = data.length >= 6 && data.readInt16BE(4) === FETCH && silenced > 0;
-      if (silent) silenced--;
+    if (fate === undefined) {
+      const fetches = data.length >= 6 && data.readInt16BE(4) === FETCH;
+      if (fetches && silenced > 0) {
+        silenced--;
+        fate = 'silent';
+      } else if (fetches && cut > 0) {
+        cut--;
+        fate = 'cut';
+      } else fate = 'well';
     }
     server.write(data);
   });
   server.on('data', (data) => {
-    if (silent !== true) client.write(data);
+    if (fate === 'silent') return;
+    if (fate !== 'cut' || data.length < left) {
+      left -= data.length;
+      client.write(data);
+    } else client.end(data.subarray(0, left));
   });
   for (const [one, other] of [[client, server] as const, [server, client] as const]) {
     sockets.add(one);
@@ -125,5 +139,37 @@ test('a consumer and a slot reader whose fetches are never answered are noticed 
     expect(onLost).not.toHaveBeenCalled();
   } finally {
     await Promise.all([consumer.stop(0), reader.stop(), producer.stop(0)]);
+  }
+}, 120_000);
+
+test('a connection that is cut in the middle of an answer, several times: nothing is skipped, nothing crashes', async () => {
+  const kafka = createKafka({ brokers: [broker.url], clientId: 'test', logger });
+  const topic = 'cut';
+  await ensureTopics(kafka, [{ topic, partitions: 1, replicationFactor: 1, config: {} }]);
+  const producer = new BatchingProducer({ kafka, logger, topics: [topic] });
+  await producer.start();
+  await Promise.all(Array.from({ length: 200 }, () => producer.send(topic, 0, null, 'x'.repeat(2000))));
+  await producer.stop();
+  cut = 5;
+  const handled: number[] = [];
+  const restarted = vi.fn();
+  const consumer = await startLogConsumer({
+    kafka,
+    groupId: 'group of cut',
+    topic,
+    logger,
+    events: { restarted },
+    handle: async ({ records }) => {
+      handled.push(...records.map(({ offset }) => offset));
+      return { durable: Promise.resolve() };
+    },
+  });
+  try {
+    await vi.waitFor(() => expect(handled.length).toBe(200), SOON);
+    expect(cut).toBe(0);
+    expect(handled).toEqual(Array.from({ length: 200 }, (_, offset) => offset));
+    expect(restarted).not.toHaveBeenCalled();
+  } finally {
+    await consumer.stop(0);
   }
 }, 120_000);

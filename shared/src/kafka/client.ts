@@ -1,6 +1,6 @@
 import { Kafka, type KafkaConfig, type LogEntry, logLevel } from 'kafkajs';
 import type { Logger } from 'pino';
-import { fixRequestQueue } from './request-queue-fix.ts';
+import { fixKafkajs } from './kafkajs-fixes.ts';
 import { ClientSockets } from './sockets.ts';
 
 /** A request that has no answer by then has an unknown outcome. Joining a group has its own, longer, limit. */
@@ -27,7 +27,7 @@ const configs = new WeakMap<Kafka, KafkaConfig>();
 
 /** A client for the given brokers. It connects to nothing before something is made from it. */
 export function createKafka(options: KafkaOptions): Kafka {
-  fixRequestQueue();
+  fixKafkajs();
   const config: KafkaConfig = {
     brokers: [...options.brokers],
     clientId: options.clientId,
