@@ -21,6 +21,7 @@ import { type FrameContext, onFrame } from './client-frames.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
 import { createDeliver } from './deliver.ts';
+import { serveDemo } from './demo.ts';
 import { metrics } from './events.ts';
 import { sendJson, sendProblem } from './http.ts';
 import { serveApi } from './http-api.ts';
@@ -147,6 +148,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     receipts: new ReceiptStore(redis, dynamo),
     partitionFor: (conversation) => producer.partitionFor(incoming, conversation),
   });
+  await serveDemo(app, config);
   const readiness = () => {
     const reasons = [
       ...(slot.ready() ? [] : ['no slot, or its reader is not positioned']),

@@ -39,6 +39,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'HEARTBEAT_SECONDS',
       'LEASE_MS',
       'DRAIN_MS',
+      'DEMO_DIR',
     ],
     env,
   );

@@ -82,7 +82,12 @@ export async function planServices({
     logFile: join(dataDir, 'logs', `${name}.log`),
   });
   const gateways = ports.map(({ port, adminPort }, index) => ({
-    ...service(`gateway-${index + 1}`, 'gateway', { PORT: String(port), ADMIN_PORT: String(adminPort) }),
+    ...service(`gateway-${index + 1}`, 'gateway', {
+      PORT: String(port),
+      ADMIN_PORT: String(adminPort),
+      // The demo is served by the first alone; its page finds the others by itself.
+      ...(index === 0 ? { DEMO_DIR: join(root, 'client', 'dist', 'demo') } : {}),
+    }),
     url: `http://${host}:${port}`,
   }));
   const workers: ServiceSpec[] = [];

@@ -72,6 +72,8 @@ export const SETTINGS = {
   MESSAGING: setting(integer(0, 100), '1', 'messaging processes that the launcher starts'),
   NOTIFICATION: setting(integer(0, 100), '1', 'notification processes that the launcher starts'),
 
+  DEMO_DIR: setting(optional, '', 'the built web demo, served at /demo/ in development; empty: not served'),
+
   HOST: setting(text, '127.0.0.1', 'address to listen on'),
   PORT: setting(integer(0, 65535), '8080', 'port for clients'),
   ADMIN_PORT: setting(integer(0, 65535), '9080', 'port for metrics and admin calls; 0 takes any free one'),
