@@ -39,7 +39,14 @@ export type BrokenKind =
   | 'unwoken'
   | 'blocked';
 
-type Seen = { generation: number; seq: number; confirmedAt: number | undefined };
+/** How much later than its gateway a client may see that it is offline, and the other way round. */
+const NOTICED_LATE = 600;
+/** How long a message may be under way before it is in an inbox. */
+const LONGEST_LAG = 1500;
+
+const GAP = -1;
+
+type Seen = { generation: number; seq: number; position: number; confirmedAt: number | undefined };
 /** What the checker knows of a device, from outside. */
 type Book = {
   madeAt: number | undefined;
@@ -54,6 +61,8 @@ type Book = {
   firstPositions: Map<ConversationName, number>;
   /** Generation → the highest seq that a welcome or reset confirmed as acked. */
   confirmed: Map<number, number>;
+  /** Generation and seq of what it refused → when that was taken. */
+  refused: Map<string, number>;
 };
 
 /** Knows the truth from the log alone, and watches what each device is given. */
@@ -104,21 +113,25 @@ export class Checker {
   /** Invariant 6: nothing is trimmed before all active devices acked it. */
   onTrimmed(user: User, entry: Entry): void {
     for (const device of this.world.devicesOf(user)) {
-      if (!this.isActive(device)) this.book(device).expired.add(entry.id);
+      if (!this.isSurelyActive(device)) this.book(device).expired.add(entry.id);
       else if (this.owesEntry(device, entry) && !this.has(device, entry.id))
         this.world.fail('trim', `${entry.id} is trimmed, ${device.name} hasn't got it`);
     }
   }
 
-  /** What was deleted before the cut must not be in a rebuilt inbox with its text. */
-  onRebuilt(entries: readonly Entry[], below: readonly number[] | undefined): void {
+  /** Of a rebuilt inbox: no text of what was deleted before the cut, and no own copies from before the second device. */
+  onRebuilt(user: User, entries: readonly Entry[], below: readonly number[] | undefined): void {
+    this.world.count('rebuilt');
+    if (!below) return;
+    const { kafka, dynamo } = this.world;
+    const starts = [...(dynamo.devices.get(user)?.values() ?? [])].flatMap(({ start }) => (start ? [start] : []));
+    for (const { own, id, partition, position } of entries) {
+      if (own && position < (below[partition] ?? 0) && starts.every((start) => position < (start[partition] ?? 0))) {
+        this.world.fail('past', `${user}'s rebuilt inbox has its own ${id}, sent when there was one device`);
+      }
+    }
     for (const record of this.valid.values()) {
-      if (
-        record.t !== 'delete' ||
-        !below ||
-        record.offset >= (below[this.world.kafka.partitionOf(record.conversation)] ?? 0)
-      )
-        continue;
+      if (record.t !== 'delete' || record.offset >= (below[kafka.partitionOf(record.conversation)] ?? 0)) continue;
       const text = entries.find(
         (entry) =>
           entry.conversation === record.conversation && entry.position === record.target && entry.content !== undefined,
@@ -129,8 +142,7 @@ export class Checker {
 
   /** @param takesOver what nobody has acked, where no other device is active any more. */
   onDeviceMade(user: User, name: string, takesOver: readonly Entry[]): void {
-    const device = this.world.devicesOf(user).find((candidate) => candidate.name === name) as Device;
-    const book = this.book(device);
+    const book = this.book(this.deviceNamed(user, name));
     if (book.madeAt !== undefined) return;
     book.madeAt = this.world.scheduler.now;
     for (const entry of takesOver) book.takesOver.add(entry.id);
@@ -139,7 +151,16 @@ export class Checker {
   /** A device comes to a gateway: one that was unseen for its retention starts anew. */
   onConnecting(device: Device): void {
     const book = this.book(device);
-    if (book.madeAt !== undefined && !this.isActive(device)) book.returnedAt = this.world.scheduler.now;
+    if (book.madeAt !== undefined && !this.isSurelyActive(device)) book.returnedAt = this.world.scheduler.now;
+  }
+
+  /** A refusal was taken: the entry counts as acked for this device. */
+  onRefused(user: User, name: string, generation: number, seq: number): void {
+    this.book(this.deviceNamed(user, name)).refused.set(`${generation}/${seq}`, this.world.scheduler.now);
+  }
+
+  private deviceNamed(user: User, name: string): Device {
+    return this.world.devicesOf(user).find((candidate) => candidate.name === name) as Device;
   }
 
   onConfirmed(device: Device, generation: number, acked: number): void {
@@ -155,17 +176,21 @@ export class Checker {
     if (generation !== device.generation)
       this.world.fail('generation', `${device.name} gets ${generation} in ${device.generation}`);
     if (from !== lastSeq + 1) this.world.fail('dense', `${device.name} gets ${from} after ${lastSeq}`);
+    this.world.count(isGap(entry) ? `gap ${entry.reason}` : entry.kind);
     if (isGap(entry)) this.onGap(device, generation, entry);
     else this.onEntry(device, generation, entry);
   }
 
   private onGap(device: Device, generation: number, gap: Gap): void {
-    const { gaps } = this.book(device);
+    const { gaps, seen } = this.book(device);
     for (let seq = gap.from; seq <= gap.seq; seq++) {
       for (const id of this.placed.get(`${generation}/${seq}`) ?? []) {
         if (!this.isRightly(device, gap.reason, id))
           this.world.fail('gap', `${device.name} gets a gap for ${id}: ${gap.reason}`);
         gaps.set(id, gap.reason);
+        // An ack of the gap is one of what it stands for.
+        if (gap.reason === 'overflow')
+          seen.set(id, { generation, seq: gap.seq, position: GAP, confirmedAt: undefined });
       }
     }
   }
@@ -203,12 +228,20 @@ export class Checker {
     if (entry.content !== undefined && record.t === 'send' && record.content !== entry.content)
       world.fail('content', `${id} has another content`);
     const seen = book.seen.get(id);
-    if (seen?.generation === generation && seen.seq !== seq)
+    if (seen?.generation === generation && seen.seq !== seq && seen.position === position)
       world.fail('double', `${device.name} gets ${id} as ${seen.seq} and ${seq} in ${generation}`);
     if (seen && this.isLongConfirmed(seen, generation))
       world.fail('old', `${device.name} gets ${id} again, confirmed at ${seen.confirmedAt}`);
+    const refusedAt = book.refused.get(`${generation}/${seq}`);
+    if (refusedAt !== undefined && refusedAt < device.connectedAt)
+      world.fail('confirmed', `${device.name} gets ${id} again, refused at ${refusedAt}`);
     if (!seen) this.onFirst(device, book, entry, record);
-    book.seen.set(id, { generation, seq, confirmedAt: seen?.generation === generation ? seen.confirmedAt : undefined });
+    book.seen.set(id, {
+      generation,
+      seq,
+      position,
+      confirmedAt: seen?.generation === generation ? seen.confirmedAt : undefined,
+    });
   }
 
   /** In order of position within a conversation, and nothing from long before the device was made. */
@@ -218,14 +251,10 @@ export class Checker {
     if (position <= before && this.owesEntry(device, entry) && !book.gaps.has(id))
       this.world.fail('order', `${device.name} gets ${conversation} ${position} after ${before}`);
     book.firstPositions.set(conversation, Math.max(before, position));
-    const isFirst = this.world.dynamo.devices.get(device.user)?.get(device.name)?.start === undefined;
-    if (
-      !isFirst &&
-      book.madeAt !== undefined &&
-      record.appendedAt < book.madeAt - LONG_ACKED &&
-      !book.takesOver.has(id)
-    ) {
-      this.world.fail('past', `${device.name} was made at ${book.madeAt} and gets ${id} of ${record.appendedAt}`);
+    const row = this.world.dynamo.devices.get(device.user)?.get(device.name);
+    const bornAt = row?.start === undefined || this.world.fault('clocks') ? 0 : row.bornAt;
+    if (record.appendedAt < bornAt - LONGEST_LAG && !book.takesOver.has(id)) {
+      this.world.fail('past', `${device.name} was born at ${bornAt} and gets ${id} of ${record.appendedAt}`);
     }
   }
 
@@ -233,7 +262,7 @@ export class Checker {
     const { losses } = this.world.redis;
     const { confirmedAt } = seen;
     if (confirmedAt === undefined || seen.generation === generation || losses.length === 0) return false;
-    return !losses.some((loss) => loss - confirmedAt < LONG_ACKED && loss >= confirmedAt);
+    return !losses.some((loss) => loss - confirmedAt < LONG_ACKED && loss > confirmedAt - NOTICED_LATE);
   }
 
   /** What must still come to somebody: the accepted, the members' and in time, that no gap and no dead letter stands for. */
@@ -298,10 +327,18 @@ export class Checker {
     return made.length > 1 && !this.world.fault('expiry');
   }
 
-  /** Connected, or seen within the retention: as a patient observer sees it. */
-  isActive(device: Device): boolean {
+  /** Connected, or seen so lately that whoever lost sight of it first must still count it as active. */
+  isSurelyActive(device: Device): boolean {
     return (
-      device.connection !== undefined || this.world.scheduler.now - device.lastOnlineAt < this.world.deviceRetention
+      device.connection !== undefined ||
+      this.world.scheduler.now - device.lastOnlineAt < this.world.deviceRetention - NOTICED_LATE
+    );
+  }
+
+  isSurelyExpired(device: Device): boolean {
+    return (
+      device.connection === undefined &&
+      this.world.scheduler.now - device.lastOnlineAt > this.world.deviceRetention + NOTICED_LATE
     );
   }
 
@@ -321,6 +358,7 @@ export class Checker {
       seen: new Map(),
       firstPositions: new Map(),
       confirmed: new Map(),
+      refused: new Map(),
     }));
   }
 }

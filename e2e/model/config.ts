@@ -12,20 +12,21 @@ export const DUE_CLAIM = 120;
 export const REBUILD_LOCK = 500;
 export const CONNECTED_AGAIN = 300;
 export const FLUSH = 200;
+export const SLOWEST_WRITE = 300;
 /** How much of the log the owner of a partition claims again after a loss. */
 export const REREAD = 1500;
 export const BIRTH_SLACK = 50;
 /** An hour, on this scale: how far clocks may be off. */
 export const CLOCK_SHIFT = 400;
 /** What was acked so long before a loss must not come again. */
-export const LONG_ACKED = 1500;
+export const LONG_ACKED = 900;
 export const POISON_CONNECTIONS = 3;
 export const POISON_CONNECTION_TICKS = 60;
 export const POISON_TICKS = 300;
 
 export const WINDOW = 4;
 export const PAGE = 2;
-export const CAP = 6;
+export const CAP = 4;
 
 export type Shape = {
   /** User → how many devices. */
@@ -62,6 +63,15 @@ export const SHAPES = {
     faultCount: 6,
     ticks: 3500,
     lateDevices: true,
+  },
+  /** Few messages at the beginning, and a long time in which they must not come back. */
+  sparse: {
+    users: { A: 1, B: 2 },
+    conversations: { 'dm:A:B': ['A', 'B'], 'grp:x': ['A', 'B'] },
+    messagesPerDevice: 4,
+    faultCount: 10,
+    ticks: 4500,
+    lateDevices: false,
   },
 } satisfies Record<string, Shape>;
 export type ShapeName = keyof typeof SHAPES;

@@ -51,11 +51,10 @@ export class Connection {
   /** Seq → position of what was written and is unacked: what an ack must agree with (decision 14). */
   private readonly positions = new Map<number, number>();
   private lastAck: { generation: number; seq: number; position: number } | undefined;
-  private backlogEnd: number | undefined;
   private drainedSent = false;
   private replaced: { connection: ConnectionId; slot: number }[] = [];
-  private heardSinceConnected = false;
-  private connectedAt = 0;
+  /** When an entry or the end of the backlog came, or was asked for. */
+  private heardAt = 0;
   private behind = false;
   private lookedAt: { expected: number; generation: number | undefined } = { expected: -1, generation: undefined };
 
@@ -110,13 +109,21 @@ export class Connection {
     this.world.log(`close ${this.id}`, reason);
   }
 
-  /** Whether neither an entry nor the end of the backlog has come since: `user_connected`, or its answer, was lost (decision 13). */
-  heardNothingSince(time: number): boolean {
-    return this.isRegistered && !this.heardSinceConnected && this.connectedAt < time;
+  /**
+   * Asks again where nothing came of what it asked for (decision 13): for its welcome by `user_connected`, and after that for
+   * the end of the backlog by `refill`, which alone says what is missing: a late ack of the connection before may have moved
+   * the cursor beyond what the welcome said.
+   */
+  askAgain(silentSince: number): boolean {
+    if (!this.isRegistered || this.drainedSent || this.heardAt >= silentSince) return false;
+    if (this.generation === undefined && this.world.rule('connectedAgain')) this.publishConnected();
+    else if (this.generation !== undefined && this.world.rule('drainedAwaited')) this.publishRefill();
+    else return false;
+    return true;
   }
 
   publishConnected(): void {
-    this.connectedAt = this.world.scheduler.now;
+    this.heardAt = this.world.scheduler.now;
     this.world.kafka.appendEvent({ t: 'user_connected', ...this.session() });
   }
 
@@ -125,11 +132,12 @@ export class Connection {
     const { expected, generation } = this;
     const same = this.lookedAt.expected === expected && this.lookedAt.generation === generation;
     this.lookedAt = { expected, generation };
-    return generation !== undefined && same && (this.held.size > 0 || this.behind || this.backlogEnd !== undefined);
+    return generation !== undefined && same && (this.held.size > 0 || this.behind);
   }
 
   publishRefill(): void {
     this.behind = false;
+    this.heardAt = this.world.scheduler.now;
     if (this.generation === undefined) return;
     this.publish({ t: 'refill', ...this.session(), generation: this.generation, from: this.expected });
   }
@@ -155,9 +163,7 @@ export class Connection {
     }
     for (const entry of hint.page ?? []) if (entry.seq >= this.expected) this.held.set(entry.seq, entry);
     this.write();
-    if (hint.drained !== undefined) this.backlogEnd = hint.drained;
-    this.drain();
-    if (!this.world.rule('drainedHeld')) this.backlogEnd = undefined;
+    if (hint.drained !== undefined) this.drain(hint.drained);
     if (!first) return;
     const stash = this.stash;
     this.stash = [];
@@ -168,7 +174,6 @@ export class Connection {
     this.generation = generation;
     this.expected = standing.acked + 1;
     this.held.clear();
-    this.backlogEnd = undefined;
     this.positions.clear();
     this.lastAck = undefined;
     this.toClient.push({ t, generation, ...standing });
@@ -179,7 +184,7 @@ export class Connection {
     for (;;) {
       const entry = this.held.get(this.expected) ?? this.gapOver(this.expected);
       if (!entry) return;
-      this.heardSinceConnected = true;
+      this.heardAt = this.world.scheduler.now;
       this.toClient.push({
         t: 'entry',
         generation: this.generation as number,
@@ -196,11 +201,10 @@ export class Connection {
     return undefined;
   }
 
-  /** The end of the backlog may come before the last of it: it is told when all that is before it is written. */
-  private drain(): void {
-    if (this.backlogEnd === undefined || this.expected <= this.backlogEnd) return;
-    this.backlogEnd = undefined;
-    this.heardSinceConnected = true;
+  /** Told once, and only when all that is before it is written. */
+  private drain(backlogEnd: number): void {
+    if (this.expected <= backlogEnd) return;
+    this.heardAt = this.world.scheduler.now;
     if (this.drainedSent) return;
     this.drainedSent = true;
     this.toClient.push({ t: 'drained' });

@@ -1,4 +1,4 @@
-import { FLUSH } from './config.ts';
+import { FLUSH, SLOWEST_WRITE } from './config.ts';
 import { ensure } from './dynamo.ts';
 import type { ConversationName, DeviceName, User } from './records.ts';
 import type { Script } from './redis.ts';
@@ -40,7 +40,7 @@ export class Cursors {
       yield random.integer(FLUSH / 2, FLUSH * 2);
       if (this.world.rule('dirtyMarks')) {
         for (const user of this.world.users) {
-          const marks = yield* redis.forUser(process, user, '', (at) => structuredClone(at.state.dirty[user] ?? {}));
+          const marks = yield* redis.forUser(process, user, '', (at) => copyOf(at.state.dirty[user] ?? {}));
           yield* this.flushUser(process, user, marks);
         }
       } else {
@@ -52,9 +52,10 @@ export class Cursors {
   }
 
   private *flushUser(process: Process, user: User, marks: Marks[User]): Steps {
+    const { random } = this.world;
     for (const [device, positions] of Object.entries(marks)) {
       for (const [conversation, position] of Object.entries(positions)) {
-        yield;
+        yield this.world.fault('dynamo') && !this.world.calm ? random.integer(0, SLOWEST_WRITE) : undefined;
         this.write(user, device, conversation, position);
         yield* this.world.redis.forUser(process, user, '', (at) => {
           const kept = at.state.dirty[user]?.[device];
@@ -74,4 +75,12 @@ export class Cursors {
     if (!this.world.rule('cursorsForward') || position > (ofDevice.get(conversation) ?? -1))
       ofDevice.set(conversation, position);
   }
+}
+
+/** Only what there is to write: most users have nothing, most of the time. */
+function copyOf(marks: Marks[User]): Marks[User] {
+  const copy: Marks[User] = {};
+  for (const [device, positions] of Object.entries(marks))
+    if (Object.keys(positions).length > 0) copy[device] = { ...positions };
+  return copy;
 }

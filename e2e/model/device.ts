@@ -25,6 +25,7 @@ export class Device {
   /** Gone for good, or until this time. */
   absentUntil = 0;
   lastOnlineAt = 0;
+  connectedAt = 0;
   drained = 0;
   /** Told never to come back (4003). */
   exiled = false;
@@ -115,6 +116,7 @@ export class Device {
     const gateway = random.pick(ready);
     this.world.checker.onConnecting(this);
     this.connection = new Connection(this.world, gateway, this.user, this.name);
+    this.connectedAt = this.world.scheduler.now;
     this.generation = undefined;
     this.lastSeq = 0;
     this.ackedSeq = 0;

@@ -13,7 +13,7 @@ export const FAULTS = {
   svcpause: 'SIGSTOP of messaging or notification, past a rebalance',
   gwcrash: 'SIGKILL of a gateway',
   gwpause: 'SIGSTOP of a gateway, past its lease too',
-  dynamo: 'writes of the history take long (ambient)',
+  dynamo: 'writes to DynamoDB take long (ambient)',
   indexlag: 'an index of the memberships lags (ambient)',
   cap: 'inboxes are capped at a few entries (ambient)',
   age: 'entries and keys expire soon (ambient)',
@@ -94,6 +94,7 @@ export class FaultPlan {
     for (let next = this.planned[0]; next && next.at <= now; next = this.planned[0]) {
       this.planned.shift();
       this.world.log(`*** ${next.fault}`);
+      this.world.count(next.fault);
       STRIKES[next.fault]?.(this.world);
     }
     if (this.timers.length > 0) this.runTimers((timer) => timer.at <= now);

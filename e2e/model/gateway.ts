@@ -54,11 +54,11 @@ export class Gateway {
       }
       const renewed = yield* redis.shared(this.process, '', (at) => {
         const held = at.state.slots[this.slot as number];
-        if (held?.lease !== this.lease) return false;
+        if (held?.lease !== this.lease || held.expiresAt <= at.now) return false;
         held.expiresAt = at.now + LEASE;
         return true;
       });
-      if (!renewed || this.isPastLease()) this.startOver();
+      if ((!renewed && this.world.rule('leaseFence')) || this.isPastLease()) this.startOver();
       else this.leaseKnownAt = askedAt;
     }
   }
@@ -116,9 +116,8 @@ export class Gateway {
       yield REFILL_AFTER;
       for (const connection of [...this.connections.values()]) {
         if (!connection.isOpen) continue;
-        if (this.world.rule('connectedAgain') && connection.heardNothingSince(scheduler.now - CONNECTED_AGAIN)) {
+        if (connection.askAgain(scheduler.now - CONNECTED_AGAIN)) {
           yield;
-          connection.publishConnected();
         } else if (connection.isStuck()) {
           yield;
           connection.publishRefill();

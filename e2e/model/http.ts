@@ -62,18 +62,19 @@ export function* pull(world: World, device: Device): Steps<boolean> {
     world.log(`${device.name} pulls ${generation}/${entry.seq}`, isGap(entry) ? entry : entry.id);
     checker.onDelivered(device, generation, device.lastSeq, entry);
     device.lastSeq = entry.seq;
-    if (!isGap(entry)) device.store(entry);
   }
   yield random.integer(0, 20);
   const entries = page.filter((entry): entry is Entry => !isGap(entry));
   const byIds = entries.length === page.length && random.chance(0.5);
-  // Some ids only, so that what is beyond a hole is acked before what is in it.
-  const ids = byIds ? entries.filter(() => random.chance(0.7)).map((entry) => entry.id) : undefined;
-  if (page.length > 0)
-    yield* request(world, (gateway) => ack(world, gateway, device, generation, ids ?? device.lastSeq));
+  // It may get on with some of them only, in any order, and ack these by id: what is left comes again.
+  const taken = byIds ? entries.filter(() => random.chance(0.7)) : entries;
+  for (const entry of taken) device.store(entry);
+  const what = byIds ? taken.map((entry) => entry.id) : device.lastSeq;
+  if (page.length > 0) yield* request(world, (gateway) => ack(world, gateway, device, generation, what));
   device.ackedSeq = device.lastSeq;
+  world.count('pull');
   device.lastOnlineAt = world.scheduler.now;
-  return device.lastSeq < tail || ids !== undefined;
+  return device.lastSeq < tail || byIds;
 }
 
 function* sync(world: World, gateway: Gateway, device: Device): Steps<Synced> {

@@ -151,7 +151,7 @@ export function windowEnd(inbox: Inbox, device: DeviceName): number {
 /** An entry as this device is to see it: a gap where it has run out or was refused, so that seqs stay dense. */
 function shown(world: World, at: Script, inbox: Inbox, device: DeviceName, entry: Entry): PageEntry[] {
   const asGap = (reason: GapReason): Gap => ({ kind: 'gap', seq: entry.seq, from: entry.seq, reason });
-  if (inbox.beyond[device]?.[entry.seq] === 'nacked') return world.rule('nackGap') ? [asGap('dead-lettered')] : [];
+  if (inbox.beyond[device]?.[entry.seq] === 'nacked' && world.rule('nackGap')) return [asGap('dead-lettered')];
   if (entry.expiresAt !== undefined && entry.expiresAt <= at.now) return world.rule('ttlGap') ? [asGap('expired')] : [];
   return [entry];
 }

@@ -8,6 +8,7 @@ const LOST_HINT_PROBABILITY = 0.08;
 const LOST_EVENT_PROBABILITY = 0.06;
 const ZOMBIE_TICKS = 200;
 
+export type DeadLetter = { user?: string; device?: string; id: string; reason: 'undecodable' | 'nacked' | 'poison' };
 export type GroupTopic = 'incoming' | 'events';
 type Worker = (process: Process, partition: number, generation: number) => Steps;
 type Group = {
@@ -26,7 +27,7 @@ export class Kafka {
   readonly incoming: IncomingRecord[][] = perPartition(PARTITIONS, () => []);
   readonly events: UserEvent[][] = perPartition(PARTITIONS, () => []);
   readonly outgoing: Hint[][] = perPartition(SLOTS, () => []);
-  readonly deadLetters: { user?: string; device?: string; id: string; reason: string }[] = [];
+  readonly deadLetters: DeadLetter[] = [];
   private readonly groups = new Map<GroupTopic, Group>();
   private readonly world: World;
 
@@ -63,6 +64,7 @@ export class Kafka {
       !this.world.calm &&
       this.world.random.chance(LOST_EVENT_PROBABILITY)
     ) {
+      this.world.count('eventloss');
       this.world.log('event lost', event);
       return;
     }
@@ -72,11 +74,18 @@ export class Kafka {
 
   appendHint(slot: number, hint: Hint): void {
     if (this.world.fault('hintloss') && !this.world.calm && this.world.random.chance(LOST_HINT_PROBABILITY)) {
+      this.world.count('hintloss');
       this.world.log('hint lost', hint);
       return;
     }
     this.outgoing[slot]?.push(hint);
     this.world.log(`hint to slot ${slot}`, hint);
+  }
+
+  appendDeadLetter(letter: DeadLetter): void {
+    this.deadLetters.push(letter);
+    this.world.count(`dead letter ${letter.reason}`);
+    this.world.log('dead letter', letter);
   }
 
   partitionOf(key: string): number {

@@ -1,4 +1,4 @@
-import { REDELIVER } from './config.ts';
+import { REDELIVER, SLOWEST_WRITE, WINDOW } from './config.ts';
 import { type Claimed, Dedupe } from './dedupe.ts';
 import { ensure, type HistoryItem } from './dynamo.ts';
 import { enqueue, type LiveSession, type NewEntry } from './inbox-scripts.ts';
@@ -8,8 +8,8 @@ import type { Hint, IncomingRecord, MembersCommand, ReturnAddress, User } from '
 import type { Process, Steps } from './scheduler.ts';
 import type { World } from './world.ts';
 
-const LARGEST_BATCH = 4;
-const SLOWEST_WRITE = 300;
+/** More than a window: what of a batch fits is the rule. */
+const LARGEST_BATCH = WINDOW + 2;
 
 /** Orders and stores: the worker of one partition of incoming_messages, as long as the group gives it to this process. */
 export function messagingWorker(world: World): (process: Process, partition: number, generation: number) => Steps {
@@ -35,7 +35,9 @@ class PartitionWorker {
   private readonly dedupe: Dedupe;
   private readonly finished = new Set<number>();
   private next: number;
+  /** All before it are finished, and this far it is committed. */
   private contiguous: number;
+  private committed: number;
 
   constructor(world: World, process: Process, partition: number, generation: number, membership: Membership) {
     this.world = world;
@@ -46,6 +48,7 @@ class PartitionWorker {
     this.leases = new LeaseCopy(world);
     this.next = world.kafka.committed('incoming')[partition] ?? 0;
     this.contiguous = this.next;
+    this.committed = this.next;
     this.dedupe = new Dedupe(world, process, partition);
   }
 
@@ -74,12 +77,11 @@ class PartitionWorker {
   /** Commits contiguously, off the hot path. */
   *commits(): Steps {
     const { kafka, random } = this.world;
-    let committed = this.contiguous;
     while (kafka.isOwner('incoming', this.partition, this.generation)) {
-      yield () => this.contiguous > committed;
+      yield () => this.contiguous > this.committed;
       yield;
-      committed = this.contiguous;
-      kafka.commit('incoming', this.partition, this.generation, committed);
+      this.committed = this.contiguous;
+      kafka.commit('incoming', this.partition, this.generation, this.committed);
       yield random.integer(1, 30);
     }
   }
@@ -95,7 +97,7 @@ class PartitionWorker {
     if (record.t === 'garbage') {
       if (!this.world.rule('garbageToDeadLetters')) yield () => false;
       yield;
-      this.world.kafka.deadLetters.push({ id: record.id, reason: 'undecodable' });
+      this.world.kafka.appendDeadLetter({ id: record.id, reason: 'undecodable' });
       return false;
     }
     yield* this.membership.load(record.conversation);
@@ -183,11 +185,11 @@ class PartitionWorker {
   private byRecipient(records: readonly IncomingRecord[]): Map<User, NewEntry[]> {
     const entries = new Map<User, NewEntry[]>();
     for (const record of records) {
-      const { ttl, ...item } = itemOf(record, this.partition);
+      const item = itemOf(record, this.partition);
       for (const user of this.membership.recipients(record.conversation, record.offset)) {
         // The sender's other devices get a copy; of a membership change everybody gets the one entry.
         const own = user === record.from && record.t !== 'members';
-        ensure(entries, user, () => []).push({ ...item, ttl, own });
+        ensure(entries, user, () => []).push({ ...item, own });
       }
     }
     return entries;

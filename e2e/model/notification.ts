@@ -1,5 +1,6 @@
 import { ensure } from './dynamo.ts';
 import { findInbox } from './inbox-scripts.ts';
+import type { DeadLetter } from './kafka.ts';
 import { rebuild, resetConnection } from './rebuild.ts';
 import type { DeviceName, User, UserEvent, UserEventOf } from './records.ts';
 import type { Process, Steps } from './scheduler.ts';
@@ -37,7 +38,8 @@ function* handle(world: World, process: Process, event: UserEvent): Steps {
 /** The first page (decision 14). A device is durable before its first welcome, with where it starts (decision 11). */
 function* onConnected(world: World, process: Process, event: UserEventOf<'user_connected'>): Steps {
   const { user, device, connection, slot } = event;
-  yield* makeDevice(world, process, user, device);
+  if (world.rule('deviceDurable')) yield* makeDevice(world, process, user, device);
+  else world.scheduler.spawn(process, makeDeviceLater(world, process, user, device));
   for (;;) {
     const opened = yield* world.redis.forUser(process, user, `open ${connection} of`, (at) =>
       open(world, at, user, device, connection),
@@ -66,6 +68,11 @@ function* makeDevice(world: World, process: Process, user: User, device: DeviceN
   rows.set(device, rows.get(device) ?? { start, bornAt: seenAt, seenAt });
 }
 
+function* makeDeviceLater(world: World, process: Process, user: User, device: DeviceName): Steps {
+  yield world.random.integer(0, 400);
+  yield* makeDevice(world, process, user, device);
+}
+
 /** A device that dies of an entry each time is delivered past it (decision 16). */
 function* onDisconnected(world: World, process: Process, event: UserEventOf<'user_disconnected'>): Steps {
   const { user, device, connection } = event;
@@ -79,10 +86,9 @@ function* onDisconnected(world: World, process: Process, event: UserEventOf<'use
   );
 }
 
-function* deadLetter(world: World, user: User, device: DeviceName, id: string, reason: string): Steps {
+function* deadLetter(world: World, user: User, device: DeviceName, id: string, reason: DeadLetter['reason']): Steps {
   yield;
-  world.kafka.deadLetters.push({ user, device, id, reason });
-  world.log(`dead letter ${id} of ${device}`, reason);
+  world.kafka.appendDeadLetter({ user, device, id, reason });
 }
 
 function* onAcked(world: World, process: Process, event: UserEventOf<'acked'>): Steps {

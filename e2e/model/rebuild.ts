@@ -168,7 +168,7 @@ function fill(world: World, at: Script, user: User, made: Inbox, old: Inbox | un
     world.checker.onDeviceMade(user, device, []);
   });
   trimOverflow(world, user, made);
-  world.checker.onRebuilt(made.entries, material.below);
+  world.checker.onRebuilt(user, made.entries, material.below);
 }
 
 /** The devices whose cursors are restored: the active ones, or, with none active, the one that was seen last. */

@@ -4,7 +4,13 @@ import { MOST_PUSHES, owesAnything } from './due.ts';
 import { trimAcked } from './inbox-scripts.ts';
 import { World } from './world.ts';
 
-export type Verdict = { broken: { kind: BrokenKind; text: string }[]; trace: string[]; steps: number; ticks: number };
+export type Verdict = {
+  broken: { kind: BrokenKind; text: string }[];
+  trace: string[];
+  steps: number;
+  ticks: number;
+  tally: Map<string, number>;
+};
 
 const MOST_STEPS = 60_000;
 const SETTLE_TICKS = 12_000;
@@ -26,7 +32,7 @@ export function run(config: RunConfig): Verdict {
     if (settle(world)) world.fail('stuck', standing);
     else world.fail(world.checker.missing().length > 0 ? 'lost' : 'unsettled', describe(world));
   }
-  return { broken: world.broken, trace: world.trace, steps: scheduler.steps, ticks: scheduler.now };
+  return { broken: world.broken, trace: world.trace, steps: scheduler.steps, ticks: scheduler.now, tally: world.tally };
 }
 
 function calmDown(world: World): void {
@@ -89,7 +95,7 @@ function checkEnd(world: World): void {
 function checkHeld(world: World): void {
   const { redis, scheduler, checker } = world;
   for (const [user, inbox] of Object.entries(redis.state.inboxes)) {
-    const active = world.devicesOf(user).filter((device) => checker.isActive(device));
+    const active = world.devicesOf(user).filter((device) => !checker.isSurelyExpired(device));
     if (inbox.partial || active.length === 0 || active.some((device) => (inbox.cursors[device.name] ?? 0) < inbox.tail))
       continue;
     trimAcked(

@@ -242,6 +242,7 @@ export function nack(
   if (seq > cursor && seq <= inbox.tail) {
     inbox.beyond[device] ??= {};
     inbox.beyond[device][seq] = 'nacked';
+    world.checker.onRefused(user, device, generation, seq);
   }
   const { empty } = moveCursor(world, at, user, inbox, device, cursor);
   return { ...nextPage(world, at, user, inbox, connection), empty };

@@ -20,6 +20,7 @@ import { sender } from './sender.ts';
 const FOR_EVER = 1e9;
 /** Thirty days, on this scale, where a fault class is about them. */
 const SHORT_RETENTION = 900;
+const DEVICE_RETENTION = 1500;
 
 /** Everything in one run: made top to bottom, by hand. */
 export class World {
@@ -38,6 +39,8 @@ export class World {
   gateways: Gateway[] = [];
   readonly broken: { kind: BrokenKind; text: string }[] = [];
   readonly trace: string[] = [];
+  /** How often what happened: a run in which nothing did proves nothing. */
+  readonly tally = new Map<string, number>();
   private ids = 0;
   private readonly faults: ReadonlySet<FaultClass>;
   private readonly without: ReadonlySet<RuleName>;
@@ -76,7 +79,7 @@ export class World {
   }
 
   get deviceRetention(): number {
-    return this.fault('expiry') ? SHORT_RETENTION : FOR_EVER;
+    return this.fault('expiry') ? DEVICE_RETENTION : FOR_EVER;
   }
 
   rule(name: RuleName): boolean {
@@ -97,6 +100,10 @@ export class World {
     if (this.broken.some((broken) => broken.kind === kind)) return;
     this.broken.push({ kind, text });
     this.log(`!!! ${kind}: ${text}`);
+  }
+
+  count(what: string): void {
+    this.tally.set(what, (this.tally.get(what) ?? 0) + 1);
   }
 
   nextId(): number {
