@@ -268,6 +268,7 @@ export class RestanteClient {
 
   #live<T>(topics: string[], read: (tx: Transaction) => Promise<T>, listener: (value: T) => void): Unsubscribe {
     return liveQuery({
+      clock: this.#link.environment.clock,
       changes: this.#link.changes,
       topics,
       read: () => this.#options.store.transaction('read', read),
@@ -278,6 +279,7 @@ export class RestanteClient {
 
   #local<T>(topics: string[], read: () => T, listener: (value: T) => void): Unsubscribe {
     return liveQuery({
+      clock: this.#link.environment.clock,
       changes: this.#link.changes,
       topics,
       read: async () => read(),

@@ -14,7 +14,7 @@ export type IntakeOptions = {
   onError: (error: unknown) => void;
 };
 
-/** Steps saved in one transaction. Bounded, so that the first of a long backlog show early. */
+/** Steps saved in one transaction: a window of the server's. Bounded, so that the first of a long backlog show early. */
 const BATCH_STEPS = 256;
 
 /**

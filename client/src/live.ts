@@ -1,3 +1,5 @@
+import type { Clock } from './environment.ts';
+
 /** Names of what changed: a conversation's id, `conversations`, `outbox`, `arrivals`; `*` for anything. */
 export type Topics = Iterable<string>;
 
@@ -17,7 +19,11 @@ export class Changes {
   }
 }
 
+/** After a read a query rests for as long as the read took, at most this long: a flood must not be spent on showing it. */
+const LONGEST_REST_MS = 100;
+
 export type LiveQuery<T> = {
+  clock: Clock;
   changes: Changes;
   /** Which changes concern it. */
   topics: readonly string[];
@@ -31,7 +37,7 @@ export type LiveQuery<T> = {
  * however many they are, so a flood of messages costs no flood of reads.
  * @returns a function that ends it: the listener is not called after
  */
-export function liveQuery<T>({ changes, topics, read, listener, onError }: LiveQuery<T>): () => void {
+export function liveQuery<T>({ clock, changes, topics, read, listener, onError }: LiveQuery<T>): () => void {
   let ended = false;
   let dirty = true;
   let reading = false;
@@ -40,12 +46,15 @@ export function liveQuery<T>({ changes, topics, read, listener, onError }: LiveQ
     reading = true;
     while (dirty && !ended) {
       dirty = false;
+      const startedAt = clock.now();
       try {
         const value = await read();
         if (!ended) listener(value);
       } catch (error) {
         if (!ended) onError(error);
       }
+      const tookMs = clock.now() - startedAt;
+      if (tookMs > 0) await new Promise<void>((resume) => clock.after(Math.min(tookMs, LONGEST_REST_MS), resume));
     }
     reading = false;
   };
