@@ -225,7 +225,7 @@ test('the demo: a side that is taken offline fills its queue, and drains it when
   page.on('console', (message) => {
     if (/content security policy/i.test(message.text())) problems.push(message.text());
   });
-  await page.goto(front.url);
+  await page.goto(stack.gatewayUrls[0]!);
   const left = page.getByRole('region', { name: 'Ana’s side' });
   const right = page.getByRole('region', { name: 'Bo’s side' });
   await right.getByText('online', { exact: true }).first().waitFor();
@@ -245,7 +245,7 @@ test('the demo: a side that is taken offline fills its queue, and drains it when
 
 test('the demo: a group, its members, typing, presence and ticks up to read', async () => {
   const page = await context.newPage();
-  await page.goto(`${front.url}/?left=chidi&right=dee`);
+  await page.goto(`${stack.gatewayUrls[0]}/demo/?left=chidi&right=dee`);
   const left = page.getByRole('region', { name: 'Chidi’s side' });
   const right = page.getByRole('region', { name: 'Dee’s side' });
   await left.getByRole('status').filter({ hasText: 'online' }).waitFor();

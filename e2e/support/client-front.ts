@@ -1,19 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 
-/** Where the client's build puts the page. */
-const DEMO = fileURLToPath(new URL('../../client/dist/demo/', import.meta.url));
-const TYPES: Record<string, string> = {
-  html: 'text/html',
-  css: 'text/css',
-  js: 'text/javascript',
-  svg: 'image/svg+xml',
-  map: 'application/json',
-};
-/** As strict as the page allows: no inline script, no inline style, nothing from elsewhere. */
-export const DEMO_CSP =
+/** Strict, so that the SDK is known to work under such a policy. */
+const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** Pages and a way to a gateway under one address, whose network a test can take away. */
@@ -29,31 +18,21 @@ export type ClientFront = {
 export type FrontOptions = {
   gatewayUrl: string;
   token: (user: string) => Promise<string>;
-  /** More pages, by path. */
-  pages?: Record<string, { type: string; body: string }>;
+  /** By path. */
+  pages: Record<string, { type: string; body: string }>;
 };
 
-/** Serves the demo as the first gateway does in development, and passes `/v1` on to a gateway. */
-export async function startClientFront({ gatewayUrl, token, pages = {} }: FrontOptions): Promise<ClientFront> {
+/** Serves pages and tokens, and passes `/v1` on to a gateway. */
+export async function startClientFront({ gatewayUrl, token, pages }: FrontOptions): Promise<ClientFront> {
   const gateway = new URL(gatewayUrl);
   const sockets = new Set<Socket>();
   let online = true;
 
   const page = (path: string, response: ServerResponse): void => {
-    const own = pages[path];
-    const name = path === '/' ? 'index.html' : path.slice(1);
-    try {
-      const body = own?.body ?? readFileSync(DEMO + name.replaceAll('..', ''));
-      const type = own?.type ?? TYPES[name.split('.').at(-1) ?? ''] ?? 'application/octet-stream';
-      response.writeHead(200, {
-        'content-type': `${type}; charset=utf-8`,
-        'content-security-policy': DEMO_CSP,
-        'x-content-type-options': 'nosniff',
-      });
-      response.end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
+    const found = pages[path];
+    if (found === undefined) return void response.writeHead(404).end();
+    response.writeHead(200, { 'content-type': `${found.type}; charset=utf-8`, 'content-security-policy': CSP });
+    response.end(found.body);
   };
   const pass = (incoming: IncomingMessage, response: ServerResponse): void => {
     if (!online) return void incoming.socket.destroy();
