@@ -6,6 +6,7 @@ import { parameterName, STAGES } from './stages.ts';
 import { synthesize } from './synthesized.ts';
 
 const page = readFileSync(new URL('../../docs/deploy.md', import.meta.url), 'utf8');
+const synthesized = synthesize(STAGES.prod);
 
 test('the guide makes every parameter and secret that the stacks read', () => {
   for (const name of ['certificate-arn', 'jwks-url', 'allowed-origins'] as const) {
@@ -14,7 +15,7 @@ test('the guide makes every parameter and secret that the stacks read', () => {
   for (const platform of STAGES.prod.push) {
     expect(page).toContain(`--name ${pushSecretName(STAGES.prod, platform).replace('prod', '$STAGE')} `);
   }
-  const parameters = JSON.stringify(synthesize(STAGES.prod).template('services'));
+  const parameters = JSON.stringify(synthesized.template('services'));
   const read = new Set(
     [...parameters.matchAll(/"(\/restante\/prod\/(?:certificate|jwks|allowed)[a-z-]+)"/g)].map(([, name]) => name),
   );
@@ -22,7 +23,7 @@ test('the guide makes every parameter and secret that the stacks read', () => {
 });
 
 test('the guide explains every stack, and names alarms that there are', () => {
-  const { ofType, found } = synthesize(STAGES.prod);
+  const { ofType, found } = synthesized;
   const stacks = new Set(found.map(({ stack }) => stack.replace('restante-prod-', '')));
   for (const stack of stacks) expect(page).toContain(`| \`${stack}\` |`);
   const alarms = ofType('AWS::CloudWatch::Alarm').map(({ resource }) =>

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { answer } from '../lambda/cloudformation.mjs';
 import { credentialAttributes } from '../lambda/push-credentials.mjs';
 
@@ -50,6 +50,8 @@ describe('an answer to CloudFormation', () => {
   });
 
   test('a failure is an answer too, with its reason', async () => {
+    // It is logged too, for CloudWatch.
+    vi.spyOn(console, 'error').mockImplementationOnce(() => {});
     await answer(event, async () => {
       throw new RangeError('no listener');
     });
