@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DRIVERS, PROGRAMS } from './drivers/all.ts';
 import { installPeers } from './install-peers.ts';
 import { plot } from './report/plot.ts';
+import { profileTables } from './report/profile.ts';
 import { tables } from './report/tables.ts';
 import { OWN_BOUNDS, PEER_BOUNDS, verdicts, verdictTable } from './report/targets.ts';
 import type { Result, Run } from './result.ts';
@@ -32,6 +33,7 @@ of its own. Run nothing else meanwhile: the load generator shares the machine.
   --limit SECONDS       ends a workload that takes longer   (default 240)
   --keep                keeps data and logs, under --scratch DIR
   --report a.json,b.json   no run: the tables and plot of earlier ones
+  --profile DIR         each of our processes writes its CPU profile there; where the time went is printed
   --install-peers       installs the peers: Debian packages (as root) and NATS (by Go)
 
 Exit code: 0 all ran, 1 some did not, 2 usage.`;
@@ -57,6 +59,7 @@ function readOptions() {
       scratch: { type: 'string', default: join(os.tmpdir(), `restante-bench-${process.pid}`) },
       keep: { type: 'boolean', default: false },
       report: { type: 'string' },
+      profile: { type: 'string' },
       'install-peers': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -90,9 +93,18 @@ function jobsOf(options: Options): JobSpec[] {
     const params = { ...known?.params, ...(options.quick ? known?.quick : {}), ...options.params };
     return systems
       .filter((system) => system === 'restante' || !OWN_ONLY.has(workload))
-      .map((system) => ({ system, workload, params }));
+      .map((system) => ({ system, workload, params, env: profileEnv(options.profile) }));
   });
   return options.sweeps ? [...jobs, ...sweepJobs(options.quick)] : jobs;
+}
+
+/** The launcher hands it on to the services, which write their profile when they end. */
+function profileEnv(folder: string | undefined): Record<string, string> {
+  if (folder === undefined) return {};
+  return {
+    NODE_OPTIONS: `--import ${new URL('./profile-hook.js', import.meta.url).href}`,
+    BENCH_PROFILE_DIR: resolve(folder),
+  };
 }
 
 async function measure(options: Options): Promise<Run> {
@@ -149,6 +161,7 @@ async function main(): Promise<number> {
   );
   const text = [...(judged.length === 0 ? [] : [verdictTable(judged), '']), tables(run)].join('\n');
   console.log(text);
+  if (options.profile !== undefined) console.log(profileTables(options.profile));
   if (options.markdown !== undefined) writeFileSync(options.markdown, `${text}\n`);
   if (options.svg !== undefined) writeFileSync(options.svg, plot(run));
   return run.results.every((result) => result.error === undefined) ? 0 : 1;
