@@ -1,0 +1,338 @@
+import { randomUUID } from 'node:crypto';
+import { deletedEntry, messageEntry, ownCopy } from '@restante/shared/contract/entry';
+import { directConversation, positionOf } from '@restante/shared/contract/ids';
+import { memberItem, membershipItem, metaItem } from '@restante/shared/inbox/conversations-dynamo';
+import { type DeviceRow, readDevices } from '@restante/shared/inbox/devices-dynamo';
+import { InboxRig, inboxEntry } from '@restante/shared/inbox/test-inbox';
+import { createDynamo, type Item, writeAll } from '@restante/shared/runtime/dynamo';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CommitBarrier, Cut } from './commit-barrier.ts';
+import { readCursors } from './cursors-dynamo.ts';
+import { rebuild } from './rebuild.ts';
+
+const rig = new InboxRig({ windowEntries: 1000 });
+const tight = new InboxRig({ maxEntries: 4, windowEntries: 1000 });
+const dynamo = createDynamo({ endpoint: process.env.DYNAMODB_ENDPOINT, region: 'us-east-1' });
+beforeAll(() => Promise.all([rig.ready(), tight.ready()]));
+afterAll(async () => {
+  await Promise.all([rig.close(), tight.close()]);
+  dynamo.destroy();
+});
+
+const NOW = Date.now();
+const BORN = NOW - 3_600_000;
+const BIRTH_SLACK_MS = 10 * 60_000;
+
+/** A record of the log as messaging has put it into the history, and into the inbox. */
+type Logged = {
+  conversation: string;
+  partition: number;
+  position: number;
+  storedAt: number;
+  from: string;
+  entry: string;
+  deletes?: number;
+};
+type Device = Omit<DeviceRow, 'push'> & { cursors: Map<string, number>; marks: Map<string, number> };
+type World = {
+  user: string;
+  log: Logged[];
+  devices: Device[];
+  /** From where on, by partition, the history need not have a record: the inbox has it. */
+  cut: Cut;
+  group: { conversation: string; joined: number; left: number };
+};
+
+const fakeBarrier = (cut: Cut) => ({ passed: async () => cut }) as unknown as CommitBarrier;
+const partitionOf = (world: World) => (conversation: string) =>
+  world.log.find((one) => one.conversation === conversation)?.partition ?? 0;
+
+async function write(world: World): Promise<void> {
+  const { user, log, devices, group } = world;
+  const { signal } = new AbortController();
+  const below = log.filter(({ partition, position }) => position < world.cut.get(partition)!);
+  const messages = below.map(
+    ({ conversation, position, from, entry }): Item => ({
+      conversation: { S: conversation },
+      position: { N: String(position) },
+      id: { S: 'id' },
+      from: { S: from },
+      entry: { S: entry },
+    }),
+  );
+  const targets = new Map(below.flatMap((one) => (one.deletes === undefined ? [] : [[key(one, one.deletes), one]])));
+  const tombstones = [...targets.values()].map(
+    ({ conversation, deletes }): Item => ({ conversation: { S: conversation }, position: { N: String(deletes) } }),
+  );
+  const conversations = [...new Set(below.map(({ conversation }) => conversation))];
+  const interval = { joined: group.joined, left: group.left };
+  const rows = devices.map(
+    ({ device, bornAt, seenAt, first }): Item => ({
+      user: { S: user },
+      device: { S: device },
+      bornAt: { N: String(bornAt) },
+      seenAt: { N: String(seenAt) },
+      first: { BOOL: first },
+    }),
+  );
+  const cursors = devices.flatMap(({ device, cursors: mine }) =>
+    [...mine].map(
+      ([conversation, position]): Item => ({
+        user: { S: user },
+        deviceConversation: { S: `${device}#${conversation}` },
+        position: { N: String(position) },
+      }),
+    ),
+  );
+  const meta = metaItem({ conversation: group.conversation, title: undefined, createdAt: 0, members: new Map() });
+  await Promise.all([
+    writeAll(dynamo, 'messages', messages, signal),
+    writeAll(dynamo, 'tombstones', tombstones, signal),
+    writeAll(
+      dynamo,
+      'memberships',
+      conversations.map((one) => membershipItem(user, one)),
+      signal,
+    ),
+    writeAll(dynamo, 'conversations', [meta, memberItem(group.conversation, user, 'member', interval)], signal),
+    writeAll(dynamo, 'devices', rows, signal),
+    writeAll(dynamo, 'cursors', cursors, signal),
+  ]);
+}
+
+/** What the user is sent of a record, if anything: own copies only with several devices. */
+function shown(world: World, { conversation, position, from, entry }: Logged): string | undefined {
+  const { user, group, devices } = world;
+  if (conversation === group.conversation && (position < group.joined || position >= group.left)) return undefined;
+  if (from !== user || conversation === directConversation(user, user)) return entry;
+  return devices.length > 1 ? ownCopy(entry) : undefined;
+}
+const acked = ({ first, bornAt, cursors, marks }: Device, { conversation, position, storedAt }: Logged): boolean => {
+  const cursor = Math.max(cursors.get(conversation) ?? -1, marks.get(conversation) ?? -1);
+  if (cursor >= 0) return position <= cursor;
+  return !first && storedAt < bornAt - BIRTH_SLACK_MS;
+};
+
+/** The history below the cut that some device has not acked, in the order of the log's time; then what the inbox had. */
+function expected(world: World): Logged[] {
+  const { log, devices, cut } = world;
+  const deleted = new Set(
+    log.flatMap((one) => (one.deletes === undefined || above(one) ? [] : [key(one, one.deletes)])),
+  );
+  function above({ partition, position }: Logged): boolean {
+    return position >= cut.get(partition)!;
+  }
+  const owed = log
+    .filter((one) => !above(one) && !deleted.has(key(one, one.position)) && shown(world, one) !== undefined)
+    .filter((one) => devices.length === 0 || devices.some((device) => !acked(device, one)))
+    .sort((a, b) => a.storedAt - b.storedAt || a.partition - b.partition || a.position - b.position);
+  return [...owed, ...log.filter((one) => above(one) && shown(world, one) !== undefined)];
+}
+const key = ({ conversation }: Logged, position: number) => `${conversation} ${position}`;
+
+const record = fc.record({
+  where: fc.nat({ max: 3 }),
+  own: fc.boolean(),
+  deletes: fc.option(fc.nat({ max: 5 }), { freq: 5 }),
+  gap: fc.integer({ min: 1, max: 3 }),
+});
+const deviceSpec = fc.record({
+  first: fc.boolean(),
+  cursors: fc.array(fc.option(fc.nat({ max: 30 })), { minLength: 4, maxLength: 4 }),
+  inRedis: fc.boolean(),
+});
+const worldSpec = fc.record({
+  records: fc.array(record, { maxLength: 25, size: 'max' }),
+  /** So many records are from long before the devices were made. */
+  aged: fc.nat({ max: 25 }),
+  devices: fc.array(deviceSpec, { maxLength: 3 }),
+  cuts: fc.tuple(fc.nat({ max: 30 }), fc.nat({ max: 30 })),
+  group: fc.tuple(fc.nat({ max: 10 }), fc.nat({ max: 30 })),
+});
+type WorldSpec = typeof worldSpec extends fc.Arbitrary<infer T> ? T : never;
+
+function build({ records, aged, devices, cuts, group }: WorldSpec): World {
+  const id = randomUUID().slice(0, 12);
+  const user = `alice-${id}`;
+  const conversations = [
+    directConversation(user, `bob-${id}`),
+    `grp:g-${id}`,
+    directConversation(user, user),
+    directConversation(user, `carol-${id}`),
+  ];
+  const offsets = [0, 0];
+  const log: Logged[] = [];
+  records.forEach(({ where, own, deletes, gap }, i) => {
+    const conversation = conversations[where]!;
+    const partition = where % 2;
+    offsets[partition]! += gap;
+    const position = positionOf(1, offsets[partition]!);
+    const storedAt = (i < aged ? BORN - 2 * BIRTH_SLACK_MS : BORN) + i;
+    const from = own || where === 2 ? user : `bob-${id}`;
+    const target =
+      deletes === null ? undefined : log.filter((one) => one.conversation === conversation).at(deletes)?.position;
+    const at = { from, conversation, id: `message-${i}`, at: storedAt };
+    const entry =
+      target === undefined
+        ? messageEntry({ t: 'send', ...at, body: `m${i}` }, position, storedAt)
+        : deletedEntry({ t: 'delete', ...at, position: target }, position, storedAt);
+    log.push({
+      conversation,
+      partition,
+      position,
+      storedAt,
+      from,
+      entry,
+      ...(target === undefined ? {} : { deletes: target }),
+    });
+  });
+  const cut: Cut = new Map(cuts.map((offset, partition) => [partition, positionOf(1, offset)]));
+  return {
+    user,
+    log,
+    cut,
+    devices: devices.map(({ first, cursors, inRedis }, i) => {
+      const positions = new Map(
+        cursors.flatMap((offset, c) => (offset === null ? [] : [[conversations[c]!, positionOf(1, offset)] as const])),
+      );
+      const none = new Map<string, number>();
+      const durable = inRedis ? none : positions;
+      const marks = inRedis ? positions : none;
+      return { device: `d${i}`, bornAt: BORN, seenAt: NOW - i, first, push: undefined, cursors: durable, marks };
+    }),
+    group: { conversation: `grp:g-${id}`, joined: positionOf(1, group[0]), left: positionOf(1, group[0] + group[1]) },
+  };
+}
+
+/** The inbox as it is when it was lost: nothing but what was enqueued since, some of it below the cut too. */
+async function enqueueSince(world: World, from: InboxRig): Promise<void> {
+  from.user = world.user;
+  const marks = world.devices.flatMap(({ device, marks: mine }) =>
+    [...mine].flatMap(([conversation, position]) => [`${device}#${conversation}`, String(position)]),
+  );
+  if (marks.length > 0) await from.store.client.hset(from.keys().acked, ...marks);
+  for (const one of world.log) {
+    const entry = shown(world, one);
+    if (entry === undefined || one.position < world.cut.get(one.partition)! - 3) continue;
+    await from.enqueue([inboxEntry(one.position, { entry })], one.partition);
+  }
+}
+
+const run = (world: World, on = rig) =>
+  rebuild(
+    world.user,
+    { inbox: on.inbox, dynamo, barrier: fakeBarrier(world.cut), partitionFor: partitionOf(world) },
+    new AbortController().signal,
+  );
+const entriesOf = async (of: InboxRig): Promise<string[]> =>
+  (await of.store.client.lrange(of.keys().list, '0', '-1')).map((element) => element.slice(element.indexOf('{')));
+
+describe('a rebuild', () => {
+  it('gives exactly what is owed, in order, and every device its place in it', async () => {
+    await fc.assert(
+      fc.asyncProperty(worldSpec, async (spec) => {
+        const world = build(spec);
+        await write(world);
+        await enqueueSince(world, rig);
+        expect(await run(world)).toEqual([]);
+        const owed = expected(world);
+        expect(await entriesOf(rig)).toEqual(owed.map((one) => shown(world, one)));
+        expect(await rig.meta()).toMatchObject({ base: '0', tail: String(owed.length), partial: '0' });
+        const below = owed.filter(({ partition, position }) => position < world.cut.get(partition)!);
+        for (const device of world.devices) {
+          const prefix = below.findIndex((one) => !acked(device, one));
+          expect(await rig.cursor(device.device)).toBe(prefix === -1 ? below.length : prefix);
+        }
+        expect(await run(world)).toBeUndefined();
+      }),
+      { numRuns: 20, interruptAfterTimeLimit: 30_000, markInterruptAsFailure: false },
+    );
+  });
+
+  it('counts what it gave, so that a replay of the log puts none of it in again', async () => {
+    const world = build({
+      records: Array.from({ length: 8 }, (_, i) => ({ where: i % 2, own: false, deletes: null, gap: 1 })),
+      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false }],
+      aged: 0,
+      cuts: [9, 9],
+      group: [0, 30],
+    });
+    await write(world);
+    rig.user = world.user;
+    await rig.enqueue([inboxEntry(positionOf(1, 20))], 5);
+    await run(world);
+    const before = await rig.listed();
+    for (const one of world.log) await rig.enqueue([inboxEntry(one.position, { entry: one.entry })], one.partition);
+    expect(await rig.listed()).toEqual(before);
+    expect(before).toHaveLength(9);
+  });
+
+  it('of more than an inbox takes keeps the newest, and shows the rest as a gap to who has not acked it', async () => {
+    const world = build({
+      records: Array.from({ length: 7 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      devices: [
+        { first: true, cursors: [null, null, null, null], inRedis: false },
+        { first: true, cursors: [5, null, null, null], inRedis: true },
+      ],
+      aged: 0,
+      cuts: [8, 8],
+      group: [0, 30],
+    });
+    await write(world);
+    await enqueueSince(world, tight);
+    await run(world, tight);
+    expect(await tight.listed()).toEqual(world.log.slice(3).map(({ position }) => position));
+    const synced = await tight.sync('d0');
+    expect(synced).toMatchObject({ is: 'page', acked: 0, tail: 7, page: { gap: { from: 1, to: 3 }, firstSeq: 4 } });
+    expect(await tight.sync('d1')).toMatchObject({ acked: 5, page: { gap: undefined, firstSeq: 6 } });
+  });
+
+  it('keeps positions in order where the clock of the log was set back', async () => {
+    const world = build({
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      devices: [],
+      aged: 0,
+      cuts: [9, 9],
+      group: [0, 30],
+    });
+    world.log.forEach((one, i) => {
+      const storedAt = i < 3 ? one.storedAt : one.storedAt - 3_600_000;
+      one.entry = one.entry.replace(/"storedAt":\d+/, `"storedAt":${storedAt}`);
+    });
+    await write(world);
+    await enqueueSince(world, rig);
+    await run(world);
+    expect(await rig.listed()).toEqual(world.log.map(({ position }) => position));
+  });
+
+  it('of one inbox by several at once is done once', async () => {
+    const world = build({
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false }],
+      aged: 0,
+      cuts: [9, 9],
+      group: [0, 30],
+    });
+    await write(world);
+    rig.user = world.user;
+    await rig.connect('d0', 'c0');
+    const results = await Promise.all([run(world), run(world), run(world)]);
+    expect(results.filter((one) => one !== undefined)).toEqual([['c0']]);
+    expect(await rig.listed()).toHaveLength(6);
+    expect(await rig.replay('c0', true)).toMatchObject({ acked: 0, page: { firstSeq: 1, live: true, high: 6 } });
+  });
+
+  it('reads the devices and cursors that were written', async () => {
+    const world = build({
+      records: [{ where: 0, own: false, deletes: null, gap: 1 }],
+      devices: [{ first: true, cursors: [7, null, 3, null], inRedis: false }],
+      aged: 0,
+      cuts: [0, 0],
+      group: [0, 30],
+    });
+    await write(world);
+    expect(await readDevices(dynamo, world.user)).toMatchObject([{ device: 'd0', bornAt: BORN, first: true }]);
+    expect([...(await readCursors(dynamo, world.user)).values()].sort()).toEqual([positionOf(1, 3), positionOf(1, 7)]);
+  });
+});
