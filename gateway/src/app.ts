@@ -163,7 +163,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   });
   app.any('/*', (response) => sendProblem(response, 404, 'bad_frame', 'no such path'));
 
-  const listening = await listen(uws, app, config.HOST, config.PORT);
+  const listening = await listen(app, config.HOST, config.PORT);
   const admin = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
   const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'gateway' });
   slot.start();
@@ -185,7 +185,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   };
 }
 
-function listen(uws: Uws, app: ReturnType<Uws['App']>, host: string, port: number): Promise<object> {
+function listen(app: ReturnType<Uws['App']>, host: string, port: number): Promise<object> {
   return new Promise((resolve, reject) => {
     app.listen(host, port, EXCLUSIVE_PORT, (socket: object | false) => {
       if (socket) resolve(socket);
