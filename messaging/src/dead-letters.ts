@@ -1,4 +1,5 @@
-import { type DeadLetter, TOPICS } from '@restante/shared/contract/events';
+import { TOPICS } from '@restante/shared/contract/events';
+import { recordLetter } from '@restante/shared/delivery/dead-letter';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import type { LogRecord } from '@restante/shared/kafka/log-record';
 import { metrics } from './events.ts';
@@ -14,15 +15,6 @@ export async function deadLetter(
   reason: string,
 ): Promise<void> {
   metrics.deadLetters.inc();
-  const letter: DeadLetter = {
-    source: `${topic}/${partition}/${record.offset}`,
-    reason,
-    at: Date.now(),
-    topic,
-    partition,
-    offset: String(record.offset),
-    key: record.key,
-    valueBase64: record.value?.toString('base64') ?? null,
-  };
+  const letter = recordLetter(topic, partition, record, reason, Date.now());
   await producer.send(TOPICS.deadLetters, DEAD_LETTER_PARTITION, letter.source, JSON.stringify(letter));
 }

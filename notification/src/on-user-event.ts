@@ -5,6 +5,7 @@ import {
   type UserEvent,
   type UserEventOf,
 } from '@restante/shared/contract/events';
+import { recordLetter } from '@restante/shared/delivery/dead-letter';
 import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
 import {
   type AckReply,
@@ -72,7 +73,12 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
     if (decoded.ok) {
       metrics.events.inc({ type: decoded.value.t });
       events.push(decoded.value);
-    } else durable.push(deadRecord(batch, record, decoded.reason, context));
+      continue;
+    }
+    const letter = deadRecord(batch, record, decoded.reason, context);
+    // Until `durable` is made, none may go unhandled.
+    letter.catch(() => undefined);
+    durable.push(letter);
   }
   const outgoing = new OutgoingBatch();
   const after: After = { replay: new Map(), rebuild: new Set(), poison: [] };
@@ -300,15 +306,6 @@ async function deadRecord(
     { topic: batch.topic, partition: batch.partition, offset: record.offset, reason },
     'undecodable record: to the dead letters',
   );
-  const letter: DeadLetter = {
-    source: `${batch.topic}/${batch.partition}/${record.offset}`,
-    reason,
-    at: Date.now(),
-    topic: batch.topic,
-    partition: batch.partition,
-    offset: String(record.offset),
-    key: record.key,
-    valueBase64: record.value?.toString('base64') ?? null,
-  };
+  const letter = recordLetter(batch.topic, batch.partition, record, reason, Date.now());
   await producer.send(TOPICS.deadLetters, 0, letter.source, JSON.stringify(letter));
 }
