@@ -3,6 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureChromium } from './lib/chromium.mjs';
 import { run } from './lib/run.mjs';
 import { build, install, say } from './lib/setup.mjs';
 
@@ -16,6 +17,7 @@ await build();
 const reports = mkdtempSync(join(tmpdir(), 'restante-report-'));
 process.once('exit', () => rmSync(reports, { recursive: true, force: true }));
 const given = process.argv.slice(2);
+if (given.length === 0) ensureChromium();
 const runs = given.length > 0 ? [given] : PROJECTS.map((project) => ['--project', project]);
 const total = { passed: 0, failed: 0 };
 for (const [index, args] of runs.entries()) {
