@@ -25,4 +25,5 @@ export function ensureChromium() {
     });
     if (status !== 0) throw new Error(`apt-get ${args.join(' ')} failed (${status}): ${stderr.slice(-500)}`);
   }
+  if (!existsSync(PATH)) throw new Error(`apt-get has installed chromium, but there is none at ${PATH}`);
 }
