@@ -147,6 +147,7 @@ describe('due-check', () => {
       activeDevices: 2,
       tries: 0,
       probe: undefined,
+      push: { pushedTail: 0, nextAtMs: 0, urgent: true },
       sessions: [
         { conn: 'c-d1', slot: 1, lease: 'lease', device: 'd1', cursor: 2 },
         { conn: 'c-d2', slot: 1, lease: 'lease', device: 'd2', cursor: 1 },
