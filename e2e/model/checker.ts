@@ -63,6 +63,8 @@ type Book = {
   confirmed: Map<number, number>;
   /** Generation and seq of what it refused → when that was taken. */
   refused: Map<string, number>;
+  /** Generation → the first seq in it that was not confirmed in another. */
+  freshFrom: Map<number, number>;
 };
 
 /** Knows the truth from the log alone, and watches what each device is given. */
@@ -140,12 +142,28 @@ export class Checker {
     }
   }
 
-  /** @param takesOver what nobody has acked, where no other device is active any more. */
-  onDeviceMade(user: User, name: string, takesOver: readonly Entry[]): void {
-    const book = this.book(this.deviceNamed(user, name));
+  /** @param untaken what the device that was seen last had not acked: the new one takes it over, if no other is left. */
+  onDeviceMade(user: User, name: string, untaken: readonly Entry[]): void {
+    const device = this.deviceNamed(user, name);
+    const book = this.book(device);
+    // One that comes back after its retention starts anew when its cursor is made, not when it first knocked.
+    if (book.returnedAt !== undefined) book.returnedAt = this.world.scheduler.now;
     if (book.madeAt !== undefined) return;
     book.madeAt = this.world.scheduler.now;
-    for (const entry of takesOver) book.takesOver.add(entry.id);
+    const others = this.world
+      .devicesOf(user)
+      .filter((other) => other !== device && this.book(other).madeAt !== undefined);
+    if (others.every((other) => this.isSurelyExpired(other))) for (const entry of untaken) book.takesOver.add(entry.id);
+  }
+
+  /** A rebuild restores its cursor: what it is owed stays. */
+  onDeviceRestored(user: User, name: string): void {
+    this.book(this.deviceNamed(user, name)).madeAt ??= this.world.scheduler.now;
+  }
+
+  private isFirst(device: Device): boolean {
+    const row = this.world.dynamo.devices.get(device.user)?.get(device.name);
+    return row?.start === undefined && row?.follows === undefined;
   }
 
   /** A device comes to a gateway: one that was unseen for its retention starts anew. */
@@ -182,7 +200,9 @@ export class Checker {
   }
 
   private onGap(device: Device, generation: number, gap: Gap): void {
-    const { gaps, seen } = this.book(device);
+    const book = this.book(device);
+    const { gaps, seen } = book;
+    this.onFresh(book, generation, gap.seq);
     for (let seq = gap.from; seq <= gap.seq; seq++) {
       for (const id of this.placed.get(`${generation}/${seq}`) ?? []) {
         if (!this.isRightly(device, gap.reason, id))
@@ -230,7 +250,12 @@ export class Checker {
     const seen = book.seen.get(id);
     if (seen?.generation === generation && seen.seq !== seq && seen.position === position)
       world.fail('double', `${device.name} gets ${id} as ${seen.seq} and ${seq} in ${generation}`);
-    if (seen && this.isLongConfirmed(seen, generation))
+    const repeats = seen !== undefined && (seen.position === position || seen.position === GAP);
+    if (!repeats || seen.confirmedAt === undefined) this.onFresh(book, generation, seq);
+    else if (
+      this.isLongConfirmed(seen, generation) &&
+      seq < (book.freshFrom.get(generation) ?? Number.POSITIVE_INFINITY)
+    )
       world.fail('old', `${device.name} gets ${id} again, confirmed at ${seen.confirmedAt}`);
     const refusedAt = book.refused.get(`${generation}/${seq}`);
     if (refusedAt !== undefined && refusedAt < device.connectedAt)
@@ -252,10 +277,16 @@ export class Checker {
       this.world.fail('order', `${device.name} gets ${conversation} ${position} after ${before}`);
     book.firstPositions.set(conversation, Math.max(before, position));
     const row = this.world.dynamo.devices.get(device.user)?.get(device.name);
-    const bornAt = row?.start === undefined || this.world.fault('clocks') ? 0 : row.bornAt;
-    if (record.appendedAt < bornAt - LONGEST_LAG && !book.takesOver.has(id)) {
+    const isLater = row?.start !== undefined && row.follows === undefined;
+    const bornAt = isLater && !this.world.fault('clocks') ? row.bornAt : 0;
+    if (record.appendedAt < bornAt - LONGEST_LAG) {
       this.world.fail('past', `${device.name} was born at ${bornAt} and gets ${id} of ${record.appendedAt}`);
     }
+  }
+
+  /** What comes after an entry that was never acked may have been acked in another order: that may repeat (decision 11). */
+  private onFresh(book: Book, generation: number, seq: number): void {
+    book.freshFrom.set(generation, Math.min(seq, book.freshFrom.get(generation) ?? seq));
   }
 
   private isLongConfirmed(seen: Seen, generation: number): boolean {
@@ -312,8 +343,7 @@ export class Checker {
   private owes(device: Device, record: IncomingRecord): boolean {
     const book = this.book(device);
     if (book.madeAt === undefined || book.expired.has(record.id)) return false;
-    const isFirst = this.world.dynamo.devices.get(device.user)?.get(device.name)?.start === undefined;
-    const since = book.returnedAt ?? (isFirst ? -1 : book.madeAt);
+    const since = book.returnedAt ?? (this.isFirst(device) ? -1 : book.madeAt);
     if (record.appendedAt <= since && !book.takesOver.has(record.id)) return false;
     if (!receivesAt(this.members.get(record.conversation)?.get(device.user) ?? [], record.offset)) return false;
     return record.from !== device.user || record.t === 'members' || this.hadTwoDevices(device.user, record.appendedAt);
@@ -359,6 +389,7 @@ export class Checker {
       firstPositions: new Map(),
       confirmed: new Map(),
       refused: new Map(),
+      freshFrom: new Map(),
     }));
   }
 }

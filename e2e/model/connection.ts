@@ -28,6 +28,9 @@ export type ServerFrame =
   | { t: 'accepted'; id: string }
   | { t: 'stored'; id: string; position: number }
   | { t: 'rejected'; id: string; code: string };
+/** A gap has no position that an ack could agree with. */
+const UNCHECKED = -1;
+
 export type CloseReason = 'replaced' | 'refill' | 'lease' | 'reassert' | 'gone';
 
 /** One socket, at its gateway: what was written to it, and what is held until the seqs before it have come. */
@@ -48,8 +51,8 @@ export class Connection {
   private expected = 0;
   private readonly held = new Map<number, PageEntry>();
   private stash: Hint[] = [];
-  /** Seq → position of what was written and is unacked: what an ack must agree with (decision 14). */
-  private readonly positions = new Map<number, number>();
+  /** Seq → place of what was written and is unacked: what an ack must agree with (decision 14). */
+  private readonly written = new Map<number, { position: number; id: string }>();
   private lastAck: { generation: number; seq: number; position: number } | undefined;
   private drainedSent = false;
   private replaced: { connection: ConnectionId; slot: number }[] = [];
@@ -174,7 +177,7 @@ export class Connection {
     this.generation = generation;
     this.expected = standing.acked + 1;
     this.held.clear();
-    this.positions.clear();
+    this.written.clear();
     this.lastAck = undefined;
     this.toClient.push({ t, generation, ...standing });
   }
@@ -190,7 +193,7 @@ export class Connection {
         generation: this.generation as number,
         entry: isGap(entry) ? { ...entry, from: this.expected } : entry,
       });
-      this.positions.set(entry.seq, isGap(entry) ? -1 : entry.position);
+      this.written.set(entry.seq, isGap(entry) ? { position: UNCHECKED, id: '' } : entry);
       this.expected = entry.seq + 1;
       for (const seq of [...this.held.keys()]) if (seq < this.expected) this.held.delete(seq);
     }
@@ -233,14 +236,14 @@ export class Connection {
     }
     yield* this.closeReplaced();
     if (frame.t === 'pong' || frame.generation !== this.generation || frame.seq >= this.expected) return;
-    const position = this.positions.get(frame.seq);
-    if (position === undefined) return;
-    const said = { generation: frame.generation, seq: frame.seq, position };
+    const written = this.written.get(frame.seq);
+    if (!written) return;
+    const said = { generation: frame.generation, seq: frame.seq, position: written.position };
     if (frame.t === 'nack') {
-      this.publish({ t: 'nacked', ...this.session(), ...said });
+      this.publish({ t: 'nacked', ...this.session(), ...said, id: written.id });
       return;
     }
-    for (const seq of [...this.positions.keys()]) if (seq < frame.seq) this.positions.delete(seq);
+    for (const seq of [...this.written.keys()]) if (seq < frame.seq) this.written.delete(seq);
     this.lastAck = said;
     this.publish({ t: 'acked', ...this.session(), ...said });
   }

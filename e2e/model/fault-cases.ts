@@ -63,6 +63,7 @@ export const CLIENTS: readonly FaultCase[] = [
   { faults: ['expiry', 'flushall'], evidence: ['expiry', 'rebuilt'] },
   { faults: ['nack', 'offline', 'svccrash', 'eventloss'], evidence: ['dead letter nacked'] },
   { faults: ['nack', 'failover'], evidence: ['dead letter nacked', 'rebuilt'] },
+  { faults: ['nack', 'cap', 'offline'], evidence: ['dead letter nacked', 'gap overflow'] },
   { faults: ['poison', 'offline', 'flushall'], evidence: ['dead letter poison', 'rebuilt'] },
   { faults: ['ttl', 'offline', 'flushall'], evidence: ['gap expired', 'rebuilt'] },
   { faults: ['deletion', 'zombie', 'flushall'], evidence: ['deleted', 'rebuilt'] },

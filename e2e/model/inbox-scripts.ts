@@ -247,7 +247,6 @@ export function moveCursor(
   const beyond = inbox.beyond[device] ?? {};
   let cursor = Math.max(before, Math.min(seq, inbox.tail));
   while (beyond[cursor + 1] !== undefined) cursor++;
-  for (const key of Object.keys(beyond)) if (Number(key) <= cursor) delete beyond[Number(key)];
   const marks: Record<string, number> =
     before < inbox.overflowTo && cursor >= inbox.overflowTo && world.rule('gapCursors') ? { ...inbox.overflowed } : {};
   for (const entry of inbox.entries) {
@@ -258,5 +257,12 @@ export function moveCursor(
   if (cursor > before) inbox.probes = 0;
   world.cursors.mark(at, user, device, marks);
   trimAcked(world, at, user, inbox);
+  forget(beyond, cursor, inbox.base);
   return { moved: cursor > before, empty: Object.values(inbox.cursors).every((acked) => acked >= inbox.tail) };
+}
+
+/** A refused entry stays a gap for this device as long as it is in the list: a refill may still ask for it. */
+function forget(beyond: Record<number, 'acked' | 'nacked'>, cursor: number, base: number): void {
+  for (const [seq, mark] of Object.entries(beyond))
+    if (Number(seq) <= (mark === 'nacked' ? base : cursor)) delete beyond[Number(seq)];
 }

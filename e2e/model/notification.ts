@@ -1,8 +1,9 @@
-import { ensure } from './dynamo.ts';
+import { type DeviceRow, ensure } from './dynamo.ts';
 import { findInbox } from './inbox-scripts.ts';
 import type { DeadLetter } from './kafka.ts';
 import { rebuild, resetConnection } from './rebuild.ts';
-import type { DeviceName, User, UserEvent, UserEventOf } from './records.ts';
+import type { DeviceName, Entry, User, UserEvent, UserEventOf } from './records.ts';
+import type { Script } from './redis.ts';
 import type { Process, Steps } from './scheduler.ts';
 import { ack, ensureCursor, nack, open, poisonOf, refill } from './session-scripts.ts';
 import type { World } from './world.ts';
@@ -63,9 +64,28 @@ function* makeDevice(world: World, process: Process, user: User, device: DeviceN
     known.seenAt = Math.max(known.seenAt, seenAt);
     return;
   }
-  const start = rows.size === 0 ? undefined : world.kafka.ends();
+  const last = [...rows].sort(([, a], [, b]) => b.seenAt - a.seenAt)[0];
+  const takesOver =
+    last !== undefined && seenAt - last[1].seenAt >= world.deviceRetention && world.rule('nextWhereLastStood');
+  const start = last === undefined ? undefined : world.kafka.ends();
   yield;
-  rows.set(device, rows.get(device) ?? { start, bornAt: seenAt, seenAt });
+  if (rows.has(device)) return;
+  if (!takesOver) rows.set(device, { start, bornAt: seenAt, seenAt, follows: undefined });
+  else follow(world, user, device, { start, bornAt: seenAt, seenAt, follows: last[0] });
+}
+
+/** Nobody else is active: it takes over from the last one, durably too, or a rebuild would take its birth for its start. */
+function follow(world: World, user: User, device: DeviceName, row: DeviceRow): void {
+  const { devices, cursors } = world.dynamo;
+  const rows = ensure(devices, user, () => new Map());
+  const last = row.follows as DeviceName;
+  if (!world.rule('takeoverDurable')) {
+    rows.set(device, row);
+    return;
+  }
+  const ofUser = ensure(cursors, user, () => new Map());
+  ofUser.set(device, new Map(ofUser.get(last)));
+  rows.set(device, { ...row, start: rows.get(last)?.start });
 }
 
 function* makeDeviceLater(world: World, process: Process, user: User, device: DeviceName): Steps {
@@ -99,24 +119,39 @@ function* onAcked(world: World, process: Process, event: UserEventOf<'acked'>): 
   yield* answer(world, process, user, connection, reply);
 }
 
-/** In the dead letters first: what is not there must not count as acked. */
+/**
+ * In the dead letters first: what is not there must not count as acked. The event says itself what was refused, for the
+ * list may not have it any more.
+ */
 function* onNacked(world: World, process: Process, event: UserEventOf<'nacked'>): Steps {
   const { user, device, connection, generation, seq, position } = event;
   const asker = { user, device, connection };
-  const entry = yield* world.redis.forUser(process, user, '', (at) => {
-    const inbox = findInbox(world, at, user);
-    const found =
-      inbox?.generation === generation && !inbox.partial
-        ? inbox.entries.find((candidate) => candidate.seq === seq)
-        : undefined;
-    return found && (found.position === position || !world.rule('ackPosition')) ? found : undefined;
-  });
-  if (entry && world.rule('deadLetterFirst')) yield* deadLetter(world, user, device, entry.id, 'nacked');
-  const reply = yield* world.redis.forUser(process, user, `nack ${device} ${generation}/${seq} of`, (at) =>
-    nack(world, at, asker, generation, entry ? seq : 0),
+  const found = yield* world.redis.forUser(process, user, '', (at) =>
+    refusedBy(world, at, user, generation, seq, position),
   );
-  if (entry && !world.rule('deadLetterFirst')) yield* deadLetter(world, user, device, entry.id, 'nacked');
+  const id = found === 'gone' ? (world.rule('nackSaysWhat') ? event.id : undefined) : found?.id;
+  if (id !== undefined && world.rule('deadLetterFirst')) yield* deadLetter(world, user, device, id, 'nacked');
+  const reply = yield* world.redis.forUser(process, user, `nack ${device} ${generation}/${seq} of`, (at) =>
+    nack(world, at, asker, generation, found ? seq : 0),
+  );
+  if (id !== undefined && !world.rule('deadLetterFirst')) yield* deadLetter(world, user, device, id, 'nacked');
   yield* answer(world, process, user, connection, reply);
+}
+
+/** @returns undefined where the inbox is another one by now, or another entry is at that seq: it will be sent again. */
+function refusedBy(
+  world: World,
+  at: Script,
+  user: User,
+  generation: number,
+  seq: number,
+  position: number,
+): Entry | 'gone' | undefined {
+  const inbox = findInbox(world, at, user);
+  if (!inbox || inbox.partial || inbox.generation !== generation) return undefined;
+  const entry = inbox.entries.find((candidate) => candidate.seq === seq);
+  if (!entry) return 'gone';
+  return entry.position === position || !world.rule('ackPosition') ? entry : undefined;
 }
 
 /** Each ack releases the next page; an older generation's is answered by the new one (decisions 13, 14). */

@@ -165,7 +165,7 @@ function fill(world: World, at: Script, user: User, made: Inbox, old: Inbox | un
     const firstMissing = ackedBy[i]?.indexOf(false) ?? -1;
     made.cursors[device] = firstMissing < 0 ? made.tail : firstMissing;
     made.seen[device] = Math.max(old?.seen[device] ?? 0, material.devices.get(device)?.seenAt ?? 0);
-    world.checker.onDeviceMade(user, device, []);
+    world.checker.onDeviceRestored(user, device);
   });
   trimOverflow(world, user, made);
   world.checker.onRebuilt(user, made.entries, material.below);

@@ -48,7 +48,7 @@ export type UserEvent =
   | ({ t: 'user_connected' } & OfSession)
   | ({ t: 'user_disconnected' } & OfSession)
   | ({ t: 'acked'; generation: number; seq: number; position: number } & OfSession)
-  | ({ t: 'nacked'; generation: number; seq: number; position: number } & OfSession)
+  | ({ t: 'nacked'; generation: number; seq: number; position: number; id: string } & OfSession)
   | ({ t: 'refill'; generation: number; from: number } & OfSession)
   | { t: 'acked_by_http'; user: User; device: DeviceName }
   | { t: 'rebuild_requested'; user: User; device: DeviceName };

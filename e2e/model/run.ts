@@ -96,8 +96,8 @@ function checkHeld(world: World): void {
   const { redis, scheduler, checker } = world;
   for (const [user, inbox] of Object.entries(redis.state.inboxes)) {
     const active = world.devicesOf(user).filter((device) => !checker.isSurelyExpired(device));
-    if (inbox.partial || active.length === 0 || active.some((device) => (inbox.cursors[device.name] ?? 0) < inbox.tail))
-      continue;
+    const owes = active.some((device) => (inbox.cursors[device.name] ?? 0) < inbox.tail);
+    if (inbox.partial || owes || !active.some((device) => checker.isSurelyActive(device))) continue;
     trimAcked(
       world,
       { state: redis.state, node: redis.nodeOf(user), store: inbox.store, now: scheduler.now },

@@ -148,31 +148,35 @@ export function open(world: World, at: Script, user: User, device: DeviceName, c
 export function ensureCursor(world: World, at: Script, user: User, inbox: Inbox, device: DeviceName): void {
   inbox.seen[device] = at.now;
   if (inbox.cursors[device] !== undefined) return;
-  const active = activeDevices(world, at, user, inbox);
   const others = Object.keys(inbox.cursors);
+  const takenOver = untaken(inbox, others);
   const row = world.dynamo.devices.get(user)?.get(device);
-  const lastSeen = others.sort((a, b) => (inbox.seen[b] ?? 0) - (inbox.seen[a] ?? 0))[0];
+  const isKnown = row !== undefined && at.now - row.seenAt < world.deviceRetention;
+  if (others.length === 0) inbox.cursors[device] = firstStart(world, inbox);
+  else if (row?.follows !== undefined) inbox.cursors[device] = Math.max(inbox.base, inbox.cursors[row.follows] ?? 0);
+  else
+    inbox.cursors[device] = row?.start && isKnown && world.rule('deviceStart') ? startIn(inbox, row.start) : inbox.tail;
+  world.checker.onDeviceMade(user, device, takenOver);
+}
+
+/** A user's first device starts at the first entry ever kept: what the cap took before it came is a gap for it too. */
+const firstStart = (world: World, inbox: Inbox): number =>
+  inbox.overflowTo > inbox.agedTo && world.rule('overflowBeforeFirst') ? inbox.agedTo : inbox.base;
+
+/** The last seq before the first entry from after a device's birth. */
+function startIn(inbox: Inbox, start: readonly number[]): number {
   let cursor = inbox.base;
-  if (lastSeen !== undefined && active.length === 0 && world.rule('nextWhereLastStood'))
-    cursor = Math.max(inbox.base, inbox.cursors[lastSeen] ?? 0);
-  else if (
-    others.length > 0 &&
-    row?.start !== undefined &&
-    at.now - row.seenAt < world.deviceRetention &&
-    world.rule('deviceStart')
-  ) {
-    for (const entry of inbox.entries) {
-      if (entry.position >= (row.start[entry.partition] ?? 0)) break;
-      cursor = entry.seq;
-    }
-  } else if (others.length > 0) cursor = inbox.tail;
-  inbox.cursors[device] = cursor;
-  const takesOver = active.length === 0 && lastSeen !== undefined;
-  world.checker.onDeviceMade(
-    user,
-    device,
-    takesOver ? inbox.entries.filter((entry) => entry.seq > (inbox.cursors[lastSeen] ?? 0)) : [],
-  );
+  for (const entry of inbox.entries) {
+    if (entry.position >= (start[entry.partition] ?? 0)) break;
+    cursor = entry.seq;
+  }
+  return cursor;
+}
+
+/** What the device that was seen last has not acked. */
+function untaken(inbox: Inbox, devices: DeviceName[]): Entry[] {
+  const last = devices.sort((a, b) => (inbox.seen[b] ?? 0) - (inbox.seen[a] ?? 0))[0];
+  return last === undefined ? [] : inbox.entries.filter((entry) => entry.seq > (inbox.cursors[last] ?? 0));
 }
 
 /** The next generation for a connection: where it stands now, and its first page. */
