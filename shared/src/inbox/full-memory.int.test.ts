@@ -36,6 +36,10 @@ afterEach(() => rig.store.client.config('SET', 'maxmemory', '0'));
 describe('at maxmemory', () => {
   it('nothing is put in, and the inbox stays as it was', async () => {
     await expect(rig.enqueue([13])).rejects.toThrow(/enqueue of inbox:.*OOM/);
+    const { user } = rig;
+    rig.newUser();
+    await expect(rig.enqueue([1])).rejects.toThrow(/enqueue of inbox:.*OOM/);
+    rig.user = user;
     expect(await rig.listed()).toEqual(positions(1, 12));
     expect((await rig.dueCheck()).is).toBe('whole');
     await rig.store.client.config('SET', 'maxmemory', '0');

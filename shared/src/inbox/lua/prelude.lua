@@ -24,16 +24,18 @@ local function writeAtMaxmemory() call('LTRIM', INBOX, 0, -1) end
 -- store may miss its last second, so it is partial from here on (decision 10).
 local function open(newGen)
   local v = call('HMGET', META, 'gen', 'store', 'base', 'tail', 'bytes', 'partial', 'devices', 'over', 'aged', 'tries')
-  if not v[1] then
+  -- One that can't be read is none: the history has what it counted, and a script that failed for ever would stop others with it.
+  if not (v[1] and tonumber(v[3]) and tonumber(v[4]) and tonumber(v[5])) then
     if not newGen then return nil end
+    -- No first write where there is nothing to remove: at maxmemory it would let the rest in.
+    if call('EXISTS', META) == 1 then call('DEL', META) end
     call('HSET', META, 'gen', newGen, 'store', ARGV[1], 'base', '0', 'tail', '0', 'bytes', '0', 'partial', '1')
     call('DEL', INBOX)
     call('PEXPIRE', META, RETENTION_MS)
     return { gen = newGen, base = 0, tail = 0, bytes = 0, partial = true, devices = {}, order = {}, over = 0, aged = 0, tries = 0, made = true }
   end
   local m = { gen = v[1], base = tonumber(v[3]), tail = tonumber(v[4]), bytes = tonumber(v[5]), partial = v[6] == '1',
-    devices = {}, order = {}, over = tonumber(v[8] or 0), aged = tonumber(v[9] or 0), tries = tonumber(v[10] or 0) }
-  if not (m.base and m.tail and m.bytes) then error(META .. ' is unreadable: delete it, the inbox is rebuilt from the history') end
+    devices = {}, order = {}, over = tonumber(v[8]) or 0, aged = tonumber(v[9]) or 0, tries = tonumber(v[10]) or 0 }
   local unread = string.gsub(v[7] or '', '([^,;]+),(%d+),(%d+),(%d+),([^;]*);', function(name, cursor, seen, high, skips)
     m.order[#m.order + 1] = name
     m.devices[name] = { cursor = tonumber(cursor), seen = tonumber(seen), high = tonumber(high), skips = skips }
