@@ -43,7 +43,8 @@ export async function engineFiles(engine: FetchedEngine, report: Report): Promis
   }
 }
 
-function cacheRoot(): string {
+/** Where what was fetched is kept, for every clone on the machine. */
+export function cacheRoot(): string {
   const set = process.env.RESTANTE_ENGINES_DIR;
   if (set) return set;
   const base = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
@@ -111,7 +112,8 @@ export async function redisServer(report: Report): Promise<string> {
   return onPath('redis-server') ?? onPath('valkey-server') ?? join(await engineFiles('redis', report), 'redis-server');
 }
 
-async function run(
+/** Runs a command to its end. @throws Error with the last of what it said, where it fails */
+export async function run(
   command: string,
   args: string[],
   onLine: (line: string) => void = () => {},

@@ -1,5 +1,6 @@
 import { createWriteStream, existsSync, mkdirSync, renameSync, statSync, type WriteStream } from 'node:fs';
 import { dirname } from 'node:path';
+import { sleep } from '@restante/shared/runtime/sleep';
 import { type ChildOptions, type Exit, startChild } from './child.ts';
 
 export type EngineName = 'kafka' | 'redis' | 'dynamodb' | 'sns';
@@ -29,7 +30,15 @@ const BOOT_MS = 60_000;
 const STOP_MS = 10_000;
 const LOG_MAX_BYTES = 10_000_000;
 
-type Start = Omit<ChildOptions, 'onLine'> & { name: string; url: string; logFile: string; readyWhen: RegExp };
+const READY_POLL_MS = 100;
+
+type Start = Omit<ChildOptions, 'onLine'> & {
+  name: string;
+  url: string;
+  logFile: string;
+  /** What it prints once it takes requests, or a question to put to it; one that throws is a no. */
+  readyWhen: RegExp | (() => Promise<boolean>);
+};
 
 /** Starts an engine and waits until it says that it takes requests. */
 export async function startEngine({ name, url, logFile, readyWhen, ...options }: Start): Promise<Engine> {
@@ -45,10 +54,12 @@ export async function startEngine({ name, url, logFile, readyWhen, ...options }:
       log.write(line);
       last.push(line);
       if (last.length > 15) last.shift();
-      if (readyWhen.test(line)) onReady();
+      if (readyWhen instanceof RegExp && readyWhen.test(line)) onReady();
     },
   });
   child.exited.then(() => log.close());
+  let waiting = true;
+  if (!(readyWhen instanceof RegExp)) void poll(readyWhen, () => waiting).then(onReady);
   let timer: NodeJS.Timeout | undefined;
   const failed = Promise.race([
     child.exited.then(({ code, signal }) => `ended (${signal ?? code}) before it was ready`),
@@ -58,6 +69,7 @@ export async function startEngine({ name, url, logFile, readyWhen, ...options }:
   ]);
   const failure = await Promise.race([ready, failed]);
   clearTimeout(timer);
+  waiting = false;
   if (failure !== undefined) {
     await child.stop(0);
     throw new Error(`${name} ${failure}; its log: ${logFile}\n${last.join('\n')}`);
@@ -70,6 +82,11 @@ export async function startEngine({ name, url, logFile, readyWhen, ...options }:
     stop: () => child.stop(STOP_MS),
     kill: () => child.stop(0),
   };
+}
+
+/** Until it says yes or nobody waits any more. */
+async function poll(ask: () => Promise<boolean>, isAwaited: () => boolean): Promise<void> {
+  while (isAwaited() && !(await ask().catch(() => false))) await sleep(READY_POLL_MS);
 }
 
 export type Log = { write(line: string): void; close(): void };

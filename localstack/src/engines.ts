@@ -1,18 +1,55 @@
 import { join } from 'node:path';
+import { readSettings } from '@restante/shared/runtime/settings';
 import { startDynamo } from './dynamo-engine.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, EngineName, EngineOptions } from './engine.ts';
+import { applicationArn, ensurePushApplications, LOCAL_APPLICATIONS } from './init/push-applications.ts';
 import { startKafka } from './kafka-engine.ts';
 import { startRedis } from './redis-engine.ts';
 import type { Report } from './report.ts';
+import { startSns } from './sns-engine.ts';
 
-export type EngineEnv = { KAFKA_BROKERS: string; REDIS_URL: string; DYNAMODB_ENDPOINT: string };
+type PushEnv = { SNS_ENDPOINT: string; SNS_APNS_APPLICATION_ARN: string; SNS_FCM_APPLICATION_ARN: string };
+export type EngineEnv = { KAFKA_BROKERS: string; REDIS_URL: string; DYNAMODB_ENDPOINT: string } & Partial<PushEnv>;
 
-/** Each engine with the variable by which clients find it: where that is set already, nothing is started. */
-export const ENGINES = [
+export type EngineKind = {
+  name: EngineName;
+  /** By which clients find it: where it is set already, nothing is started. */
+  variable: keyof EngineEnv;
+  start(options: EngineOptions, report: Report): Promise<Engine>;
+  /** What else clients are told of one that was started. */
+  env?: Partial<EngineEnv>;
+};
+
+const STORES: readonly EngineKind[] = [
   { name: 'kafka', variable: 'KAFKA_BROKERS', start: startKafka },
   { name: 'redis', variable: 'REDIS_URL', start: startRedis },
   { name: 'dynamodb', variable: 'DYNAMODB_ENDPOINT', start: startDynamo },
-] as const;
+];
+
+/** The engines that these settings need: SNS only where pushes go by it. */
+export function enginesFor(env: Record<string, string | undefined>): readonly EngineKind[] {
+  const { PUSH_PROVIDER, AWS_REGION } = readSettings(['PUSH_PROVIDER', 'AWS_REGION'], env);
+  return PUSH_PROVIDER === 'sns' ? [...STORES, snsWithApplications(AWS_REGION)] : STORES;
+}
+
+function snsWithApplications(region: string): EngineKind {
+  return {
+    name: 'sns',
+    variable: 'SNS_ENDPOINT',
+    env: Object.fromEntries(LOCAL_APPLICATIONS.map((one) => [one.setting, applicationArn(region, one)])),
+    // At each start, as it forgets them.
+    async start(options, report) {
+      const engine = await startSns(options, report);
+      try {
+        await ensurePushApplications(engine.url, region);
+      } catch (error) {
+        await engine.kill();
+        throw error;
+      }
+      return engine;
+    },
+  };
+}
 
 export type StartedEngines = { env: EngineEnv; engines: Engine[]; kill(): Promise<void> };
 
@@ -22,14 +59,14 @@ export async function startEngines(
   report: Report = () => {},
 ): Promise<StartedEngines> {
   const urls: Record<string, string> = {};
-  const starts = ENGINES.map(async ({ name, variable, start }) => {
+  const starts = enginesFor(env).map(async ({ name, variable, start, env: more }) => {
     const given = env[variable];
     if (given) {
       urls[variable] = given;
       return [];
     }
     const engine = await start({ dataDir: join(dataDir, name) }, report);
-    urls[variable] = engine.url;
+    Object.assign(urls, more, { [variable]: engine.url });
     return [engine];
   });
   const results = await Promise.allSettled(starts);

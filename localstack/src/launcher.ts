@@ -3,7 +3,7 @@ import { sleep } from '@restante/shared/runtime/sleep';
 import { endAllChildren } from './child.ts';
 import type { Console } from './console.ts';
 import { claimDataDir, developmentSecret } from './data-dir.ts';
-import { ENGINES, type EngineEnv } from './engines.ts';
+import { type EngineEnv, type EngineKind, enginesFor } from './engines.ts';
 import { type Env, gatewayPorts, launchSettings, planServices } from './launch-plan.ts';
 import { prepareStores } from './prepare-stores.ts';
 import { type RunFile, removeRunFile, writeRunFile } from './run-file.ts';
@@ -86,7 +86,7 @@ export class Launcher {
   async #startEngines(): Promise<EngineEnv> {
     const { env, console } = this.#options;
     const urls: Record<string, string> = {};
-    const start = async ({ name, variable, start }: (typeof ENGINES)[number]) => {
+    const start = async ({ name, variable, start, env: more }: EngineKind) => {
       const given = env[variable];
       if (given) {
         urls[variable] = given;
@@ -97,12 +97,12 @@ export class Launcher {
       const options = { dataDir: resolve(this.#dataDir, name), logFile: this.#logFile(name) };
       const engine = await start(options, console.step);
       const port = Number(engine.url.split(':').at(-1));
-      const supervised = this.#supervise(engine, name, () => start({ ...options, port }));
+      const supervised = this.#supervise(engine, name, () => start({ ...options, port }, console.step));
       this.#engines.push({ name, url: engine.url, supervised });
-      urls[variable] = engine.url;
+      Object.assign(urls, more, { [variable]: engine.url });
       console.step(`${name}: ${engine.url}`);
     };
-    await Promise.all(ENGINES.map(start));
+    await Promise.all(enginesFor(env).map(start));
     return urls as EngineEnv;
   }
 
@@ -148,9 +148,9 @@ export class Launcher {
       if (spec.url) gateways.push({ ...entry, url: spec.url });
       else services.push(entry);
     }
-    const engines = ENGINES.flatMap(({ name }) => this.#engines.filter((engine) => engine.name === name)).map(
-      ({ name, url, supervised }) => (supervised ? { name, pid: supervised.current().pid, url } : { name, url }),
-    );
+    const engines = enginesFor(this.#options.env)
+      .flatMap(({ name }) => this.#engines.filter((engine) => engine.name === name))
+      .map(({ name, url, supervised }) => (supervised ? { name, pid: supervised.current().pid, url } : { name, url }));
     return { gateways, services, engines, jwtSecret: this.#jwtSecret };
   }
 
