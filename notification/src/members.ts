@@ -28,11 +28,14 @@ export class Members {
     return members;
   }
 
+  /** Whether two users share a conversation now. Only a yes may come from memory: a no is asked again. */
   async share(a: string, b: string): Promise<boolean> {
     if (a === b) return true;
+    if (meet(await this.#conversationsOf(a), await this.#conversationsOf(b))) return true;
+    this.#conversations.delete(a);
+    this.#conversations.delete(b);
     const [mine, theirs] = await Promise.all([this.#conversationsOf(a), this.#conversationsOf(b)]);
-    for (const conversation of mine) if (theirs.has(conversation)) return true;
-    return false;
+    return meet(mine, theirs);
   }
 
   async #conversationsOf(user: string): Promise<Set<string>> {
@@ -43,4 +46,9 @@ export class Members {
     this.#conversations.set(user, conversations);
     return conversations;
   }
+}
+
+function meet(mine: ReadonlySet<string>, theirs: ReadonlySet<string>): boolean {
+  for (const conversation of mine) if (theirs.has(conversation)) return true;
+  return false;
 }

@@ -6,6 +6,7 @@ import type { BatchingProducer } from '@restante/shared/kafka/batching-producer'
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { RedisStore } from '@restante/shared/runtime/redis';
+import { LRUCache } from 'lru-cache';
 import type { Members } from './members.ts';
 import { publish } from './pages.ts';
 import { liveSessions } from './sessions-of.ts';
@@ -15,6 +16,10 @@ const WATCH_SECONDS = 6 * 3600;
 const LAST_SEEN_SECONDS = 90 * 24 * 3600;
 const MAX_WATCHERS = 1_000;
 const MAX_PENDING_OFFLINE = 100_000;
+/** When those who share nothing yet are looked at again. */
+const STRANGERS_AGAIN_MS = [500, 2_000, 8_000, 30_000];
+const MAX_STRANGERS = 10_000;
+type Watch = Pick<UserEventOf<'watch'>, 'user' | 'conn' | 'slot' | 'lease' | 'users'>;
 const watchersKey = (user: string): string => `watchers:{${user}}`;
 const watchingKey = (conn: string): string => `watching:{${conn}}`;
 const lastSeenKey = (user: string): string => `lastseen:{${user}}`;
@@ -30,6 +35,7 @@ export class Presence {
   readonly #producer: BatchingProducer;
   readonly #logger: Logger;
   readonly #offlineAfterMs: number;
+  readonly #strangers = new LRUCache<string, Watch>({ max: MAX_STRANGERS });
   readonly #leaving = new Map<string, NodeJS.Timeout>();
 
   constructor(options: {
@@ -72,16 +78,26 @@ export class Presence {
     const { client } = this.#store;
     const before = await client.smembers(watchingKey(conn));
     await Promise.all(before.map((watched) => client.hdel(watchersKey(watched), conn)));
+    await client.del(watchingKey(conn));
+    this.#strangers.delete(conn);
+    await this.#watchShared({ user, conn, slot, lease, users }, 0);
+  }
+
+  /**
+   * Watches those who share a conversation with the user. The others may come to share one in a moment, when the first message or the new
+   * group is stored: they are looked at again, a few times.
+   */
+  async #watchShared(watch: Watch, attempt: number): Promise<void> {
+    const { user, conn, slot, lease, users } = watch;
+    const { client } = this.#store;
     const shared = await Promise.all(users.map((one) => this.#members.share(user, one)));
     const allowed = users.filter((_, i) => shared[i]);
-    await client.del(watchingKey(conn));
     if (allowed.length > 0) {
       await client.sadd(watchingKey(conn), ...allowed);
       await client.expire(watchingKey(conn), WATCH_SECONDS);
     }
     const outgoing = new OutgoingBatch();
-    const live = await liveSessions(this.#store, this.#leases, allowed);
-    const online = new Set(live.map((session) => session.user));
+    const online = new Set((await liveSessions(this.#store, this.#leases, allowed)).map((session) => session.user));
     await Promise.all(
       allowed.map(async (watched) => {
         if ((await client.hlen(watchersKey(watched))) >= MAX_WATCHERS) return;
@@ -92,6 +108,19 @@ export class Presence {
       }),
     );
     publish(outgoing, this.#producer, this.#logger);
+    const strangers = users.filter((_, i) => !shared[i]);
+    const delayMs = STRANGERS_AGAIN_MS[attempt];
+    if (strangers.length === 0 || delayMs === undefined) return;
+    const later: Watch = { ...watch, users: strangers };
+    this.#strangers.set(conn, later);
+    setTimeout(() => {
+      // A newer watch of this connection took its place, or it was among too many.
+      if (this.#strangers.get(conn) !== later) return;
+      this.#strangers.delete(conn);
+      this.#watchShared(later, attempt + 1).catch((error: unknown) =>
+        this.#logger.warn({ user, err: messageOf(error) }, 'presence not said'),
+      );
+    }, delayMs).unref();
   }
 
   /** Somebody connected: said at once, unless they only were gone for a moment. */
