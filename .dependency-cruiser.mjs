@@ -11,7 +11,14 @@ export default {
         'gateway, messaging and notification know one another by topics and keys alone, so that each can be deployed by itself',
       severity: 'error',
       from: { path: SERVICES },
-      to: { path: '^(gateway|messaging|notification|client|localstack|cdk|capacity)/', pathNot: '^$1/' },
+      to: { path: '^(gateway|messaging|notification|client|cdk|capacity)/', pathNot: '^$1/' },
+    },
+    {
+      name: 'services-know-no-launcher',
+      comment: 'their tests may start engines of their own',
+      severity: 'error',
+      from: { path: SERVICES, pathNot: '[.]test[.]ts$' },
+      to: { path: '^localstack/' },
     },
     {
       name: 'contract-is-pure',

@@ -22,6 +22,11 @@ export type SnsOptions = {
 type Registration = NonNullable<Push['registration']>;
 const errorName = (error: unknown): string => (error instanceof Error ? error.name : '');
 
+/** An endpoint that is no more: SNS tells it otherwise to Publish than to all else. */
+const isGone = (error: unknown): boolean =>
+  errorName(error) === 'NotFoundException' ||
+  (errorName(error) === 'InvalidParameterException' && /No endpoint found/.test(messageOf(error)));
+
 /**
  * Pushes by SNS: an endpoint per device token, made when it is first needed, enabled again once when SNS has disabled it, and forgotten with
  * its token when it is dead. APNs gets a silent background push, FCM a data message; neither carries a message's text.
@@ -69,7 +74,7 @@ export class SnsPush implements PushProvider {
       );
       return 'sent';
     } catch (error) {
-      if (errorName(error) === 'NotFoundException') {
+      if (isGone(error)) {
         // Deleted behind our back: made again, once.
         const made = await this.#makeEndpoint(push, registration, application);
         await this.#client.send(new PublishCommand({ TargetArn: made, ...snsMessage(push, platformOf(application)) }));
