@@ -15,7 +15,8 @@ export const statusCommand: Command = {
   help: `Usage: restante status [--json] [--data-dir DIR]
 
 Reads run.json, looks whether each process lives, asks each service whether it is ready,
-and takes connections and consumer lag from /metrics where a process has an admin port.
+and takes connections from /metrics. The lag is what a kind of service has not committed
+of its topic: records that it has still to finish.
 
   --data-dir DIR   where run.json is   (env DATA_DIR; the nearest .restante otherwise)
   --json           one JSON object a line, one a process
@@ -26,7 +27,14 @@ Exit codes: 0 all live and ready, 1 not, 2 usage.`,
     const { values } = parseCommandLine(args, options, 0);
     const { run, dataDir } = resolveTarget(values, io.env, io.cwd);
     if (run === undefined) throw new FailedError(`nothing runs: there is no ${dataDir}/run.json`, 'npm start');
-    const rows = await Promise.all(processStates(run).map((state) => inspect(state, run)));
+    const [rows, lags] = await Promise.all([
+      Promise.all(processStates(run).map((state) => inspect(state, run))),
+      lagsOf(run),
+    ]);
+    for (const row of rows) {
+      const lag = lags[row.name.replace(/-\d+$/, '')];
+      if (lag !== undefined) row.lag = lag;
+    }
     for (const row of rows) io.out(values.json === true ? JSON.stringify(row) : line(row));
     return rows.every((row) => row.alive && row.ready !== false) ? EXIT.ok : EXIT.failed;
   },
@@ -52,11 +60,18 @@ async function readiness(url: string): Promise<{ ready: boolean; why?: string }>
     : { ready: false, why: `${answer.status} ${answer.text.slice(0, 120)}` };
 }
 
-/** Connections and lag of a process, where it has such metrics. */
-export function figures(samples: readonly Sample[]): { connections?: number; lag?: number } {
+function figures(samples: readonly Sample[]): { connections?: number } {
   const connections = sumOf(samples, 'restante_gateway_connections');
-  const lag = sumOf(samples, 'restante_consumer_lag');
-  return { ...(connections === undefined ? {} : { connections }), ...(lag === undefined ? {} : { lag }) };
+  return connections === undefined ? {} : { connections };
+}
+
+/** Nothing where Kafka does not answer: the rows say that it is dead, or doctor does. */
+async function lagsOf(run: RunFile): Promise<Record<string, number>> {
+  const kafka = run.engines.find(({ name }) => name === 'kafka');
+  if (kafka === undefined) return {};
+  // Its client takes a moment to load: not for the other commands.
+  const { consumerLags } = await import('../consumer-lag.ts');
+  return consumerLags(kafka.url).catch(() => ({}));
 }
 
 async function get(url: string): Promise<{ status: number; text: string } | undefined> {

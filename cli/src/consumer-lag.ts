@@ -1,0 +1,30 @@
+import { TOPICS } from '@restante/shared/contract/events';
+import { createKafka } from '@restante/shared/kafka/client';
+import { committed, logEnds, withAdmin } from '@restante/shared/kafka/topics';
+import { pino } from 'pino';
+
+/** The durable groups, each with what it reads. */
+const GROUPS = { messaging: TOPICS.incoming, notification: TOPICS.userEvents } as const;
+
+/** How many records each durable group has not committed yet. A group that never committed has all of them to do. */
+export async function consumerLags(brokers: string): Promise<Record<string, number>> {
+  const kafka = createKafka({
+    brokers: brokers.split(','),
+    clientId: 'restante-status',
+    logger: pino({ level: 'silent' }),
+  });
+  return withAdmin(kafka, async (admin) => {
+    const lags = Object.entries(GROUPS).map(async ([group, topic]): Promise<[string, number]> => {
+      const [ends, done] = await Promise.all([logEnds(admin, topic), committed(admin, group, topic)]);
+      return [group, lagOf(ends, done)];
+    });
+    return Object.fromEntries(await Promise.all(lags));
+  });
+}
+
+/** @param ends the next offset of each partition @param done what is committed; partitions without a commit are missing */
+export function lagOf(ends: ReadonlyMap<number, number>, done: ReadonlyMap<number, number>): number {
+  let lag = 0;
+  for (const [partition, end] of ends) lag += Math.max(0, end - (done.get(partition) ?? 0));
+  return lag;
+}
