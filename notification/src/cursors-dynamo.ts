@@ -6,8 +6,9 @@ import { sleep } from '@restante/shared/runtime/sleep';
 import { LRUCache } from 'lru-cache';
 import { metrics } from './events.ts';
 
-const FLUSH_EACH_MS = 1_000;
-const PARALLEL_UPDATES = 16;
+const FLUSH_EACH_MS = 1_500;
+/** Few, so that a flush is spread over the second and does not take the machine from those who wait for a message. */
+const PARALLEL_UPDATES = 3;
 /** A device's last seen is written this often at most: its retention is counted in days. */
 const SEEN_EACH_MS = 6 * 3600 * 1000;
 const MAX_SEEN_DEVICES = 200_000;
