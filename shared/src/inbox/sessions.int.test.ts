@@ -102,6 +102,15 @@ describe('disconnect', () => {
     expect(await rig.disconnect('newer')).toBeUndefined();
   });
 
+  it('says that the device was here: from now on it holds the list as long as any', async () => {
+    const gen = await rig.wholeWith('d1', 'd2');
+    await rig.enqueue([10]);
+    await rig.unseen('d2', 3700);
+    await rig.disconnect('c-d2');
+    await rig.ack('d1', gen, 1, 10);
+    expect(await rig.listed()).toEqual([10]);
+  });
+
   it('notes how far the connection was sent: from the cursor to there it comes again as replayed', async () => {
     const gen = await rig.wholeWith('d1');
     await rig.enqueue([1, 2, 3]);
@@ -147,6 +156,35 @@ describe('disconnect', () => {
     await strict.store.client.hset(meta, 'poison:d1', `1,3,${Date.now() - 121_000}`);
     await lasted('c-d1', 61);
     expect(await strict.disconnect('c-d1')).toMatchObject({ seq: 1 });
+  });
+});
+
+describe('forget-device', () => {
+  const forget = (device: string) =>
+    rig.one((reply) => reply as string[], rig.inbox.forgetDeviceCall(rig.user, device));
+
+  it('ends its sessions, and its cursor holds the list no more', async () => {
+    const gen = await rig.wholeWith('d1', 'd2');
+    await rig.enqueue([10, 20, 30]);
+    await rig.ack('d1', gen, 2, 20);
+    await rig.ack('d2', gen, 1, 10);
+    expect(await forget('d2')).toEqual(['c-d2', '1']);
+    expect(await sessionNames()).toEqual(['c-d1']);
+    expect(await rig.listed()).toEqual([30]);
+    expect(await rig.cursor('d2')).toBeUndefined();
+    expect(await rig.inbox.ackedMarks(rig.user)).toEqual({ 'd1#dm:alice:bob': '20' });
+    expect((await rig.dueCheck()).is).toBe('whole');
+    expect(await forget('d2')).toEqual([]);
+    expect(await rig.connect('d2')).toMatchObject({ is: 'ok', acked: 3 });
+  });
+
+  it('leaves what nobody has acked where it was the last one', async () => {
+    const gen = await rig.wholeWith('d1');
+    await rig.enqueue([10, 20]);
+    await rig.ack('d1', gen, 1, 10);
+    await forget('d1');
+    expect(await rig.listed()).toEqual([20]);
+    expect(await rig.connect('d2')).toMatchObject({ is: 'ok', acked: 0 });
   });
 });
 

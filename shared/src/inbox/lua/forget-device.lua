@@ -1,6 +1,7 @@
 -- Forgets a device: its cursor holds the list no more, its sessions end.
 -- ARGV[2] device
 -- Reply: connection, slot of each session that ended
+writeAtMaxmemory()
 local out = {}
 for _, c in ipairs(sessions()) do
   if c[2].device == ARGV[2] then
@@ -15,6 +16,7 @@ m.devices[ARGV[2]] = nil
 for i, name in ipairs(m.order) do
   if name == ARGV[2] then table.remove(m.order, i) break end
 end
+call('HDEL', META, 'poison:' .. ARGV[2])
 trimAcked(m)
 saveList(m)
 saveDevices(m)
