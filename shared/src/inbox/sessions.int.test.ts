@@ -224,6 +224,19 @@ describe('active-devices', () => {
     expect(await count()).toBe(2);
   });
 
+  it.each(['ack', 'nack', 'ack-ids', 'sync'])('takes one that is heard of by %s for seen', async (how) => {
+    const gen = await rig.wholeWith('d1');
+    await rig.enqueue([10]);
+    await rig.disconnect('c-d1');
+    await rig.unseen('d1', 3700);
+    expect(await count()).toBe(0);
+    if (how === 'ack') await rig.ack('d1', gen, 1, 10);
+    else if (how === 'nack') await rig.nack('d1', gen, 1, 10, true);
+    else if (how === 'sync') await rig.sync('d1');
+    else await rig.ackIds('d1', []);
+    expect(await count()).toBe(1);
+  });
+
   it('says two of a partial inbox, which may have any number', async () => {
     rig.newUser();
     await rig.enqueue(positions(1, 2));

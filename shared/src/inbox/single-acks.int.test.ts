@@ -93,6 +93,18 @@ describe('ack-ids', () => {
     expect(await rig.ack('d1', gen, 1, 10)).toMatchObject({ acked: 2 });
   });
 
+  it('passes a gap that the device was shown, for it has no id', async () => {
+    const small = new InboxRig({ maxEntries: 2 });
+    await small.ready();
+    await small.wholeWith('d1');
+    await small.disconnect('c-d1');
+    for (const position of [10, 20, 30, 40]) await small.enqueue([position]);
+    expect(await small.ackIds('d1', [idOf(30)])).toMatchObject({ acked: 0 });
+    expect(await small.sync('d1')).toMatchObject({ page: { gap: { from: 1, to: 2 } } });
+    expect(await small.ackIds('d1', [idOf(30)])).toMatchObject({ acked: 3 });
+    await small.close();
+  });
+
   it('tells senders apart who chose the same id', async () => {
     await rig.wholeWith('d1');
     await rig.enqueue([inboxEntry(10, { entry: entryAt(10, { from: 'carol' }) }), 20]);

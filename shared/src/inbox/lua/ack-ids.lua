@@ -9,8 +9,9 @@ if not d then return { 'no-device' } end
 local wanted = {}
 for i = 3, #ARGV, 2 do wanted[ARGV[i + 1] .. ' ' .. ARGV[i]] = true end
 call('LTRIM', INBOX, 0, -1)
+-- What the list no longer has was shown as a gap, which has no id of its own: an id beyond it says that it was seen.
+if m.base > d.cursor and m.base <= d.high and next(wanted) then moveCursor(m, ARGV[2], m.base) end
 local at = math.max(d.cursor, m.base)
-if at > d.cursor and next(wanted) then moveCursor(m, ARGV[2], d.cursor) end
 for i, text in ipairs(call('LRANGE', INBOX, at - m.base, at - m.base + 999)) do
   local _, _, _, entry = element(text)
   local id, from = string.match(entry, '^{"t":"message","position":%d+,"conversation":"[^"]*","id":"([^"]*)","from":"([^"]*)"')
