@@ -50,6 +50,8 @@ type Seen = { generation: number; seq: number; position: number; confirmedAt: nu
 /** What the checker knows of a device, from outside. */
 type Book = {
   madeAt: number | undefined;
+  /** Its user's first: it gets all. */
+  isFirst: boolean;
   /** When it came back after its retention; it starts anew then. */
   returnedAt: number | undefined;
   /** Undelivered entries of a user without any active device, which the next device takes over. */
@@ -149,21 +151,32 @@ export class Checker {
     // One that comes back after its retention starts anew when its cursor is made, not when it first knocked.
     if (book.returnedAt !== undefined) book.returnedAt = this.world.scheduler.now;
     if (book.madeAt !== undefined) return;
-    book.madeAt = this.world.scheduler.now;
+    this.make(device, book);
     const others = this.world
       .devicesOf(user)
       .filter((other) => other !== device && this.book(other).madeAt !== undefined);
-    if (others.every((other) => this.isSurelyExpired(other))) for (const entry of untaken) book.takesOver.add(entry.id);
+    // One that was born long ago, and left before it had a cursor, comes back to its own place.
+    const isNew =
+      this.world.scheduler.now - (this.world.dynamo.devices.get(user)?.get(name)?.bornAt ?? 0) < NOTICED_LATE;
+    if (isNew && others.every((other) => this.isSurelyExpired(other)))
+      for (const entry of untaken) book.takesOver.add(entry.id);
   }
 
   /** A rebuild restores its cursor: what it is owed stays. */
   onDeviceRestored(user: User, name: string): void {
-    this.book(this.deviceNamed(user, name)).madeAt ??= this.world.scheduler.now;
+    const device = this.deviceNamed(user, name);
+    const book = this.book(device);
+    if (book.madeAt === undefined) this.make(device, book);
   }
 
-  private isFirst(device: Device): boolean {
+  private make(device: Device, book: Book): void {
+    book.madeAt = this.world.scheduler.now;
     const row = this.world.dynamo.devices.get(device.user)?.get(device.name);
-    return row?.start === undefined && row?.follows === undefined;
+    const others = this.world.devicesOf(device.user).filter((other) => other !== device);
+    book.isFirst =
+      row?.start === undefined &&
+      row?.follows === undefined &&
+      others.every((other) => this.book(other).madeAt === undefined);
   }
 
   /** A device comes to a gateway: one that was unseen for its retention starts anew. */
@@ -343,7 +356,7 @@ export class Checker {
   private owes(device: Device, record: IncomingRecord): boolean {
     const book = this.book(device);
     if (book.madeAt === undefined || book.expired.has(record.id)) return false;
-    const since = book.returnedAt ?? (this.isFirst(device) ? -1 : book.madeAt);
+    const since = book.returnedAt ?? (book.isFirst ? -1 : book.madeAt);
     if (record.appendedAt <= since && !book.takesOver.has(record.id)) return false;
     if (!receivesAt(this.members.get(record.conversation)?.get(device.user) ?? [], record.offset)) return false;
     return record.from !== device.user || record.t === 'members' || this.hadTwoDevices(device.user, record.appendedAt);
@@ -381,6 +394,7 @@ export class Checker {
   private book(device: Device): Book {
     return ensure(this.books, device, () => ({
       madeAt: undefined,
+      isFirst: false,
       returnedAt: undefined,
       takesOver: new Set(),
       gaps: new Map(),

@@ -33,6 +33,8 @@ export type Shape = {
   users: Record<string, number>;
   conversations: Record<string, string[]>;
   messagesPerDevice: number;
+  /** Between two messages of a device. */
+  longestPause: number;
   faultCount: number;
   ticks: number;
   /** Later devices of a user arrive while messages flow. */
@@ -44,6 +46,7 @@ export const SHAPES = {
     users: { A: 1, B: 1 },
     conversations: { 'dm:A:B': ['A', 'B'] },
     messagesPerDevice: 4,
+    longestPause: 250,
     faultCount: 1,
     ticks: 1200,
     lateDevices: false,
@@ -52,6 +55,7 @@ export const SHAPES = {
     users: { A: 1, B: 2 },
     conversations: { 'dm:A:B': ['A', 'B'], 'grp:x': ['A', 'B'] },
     messagesPerDevice: 5,
+    longestPause: 250,
     faultCount: 2,
     ticks: 1800,
     lateDevices: false,
@@ -60,15 +64,27 @@ export const SHAPES = {
     users: { A: 2, B: 2, C: 1 },
     conversations: { 'dm:A:B': ['A', 'B'], 'dm:A:C': ['A', 'C'], 'dm:B:C': ['B', 'C'], 'grp:x': ['A', 'B', 'C'] },
     messagesPerDevice: 8,
+    longestPause: 250,
     faultCount: 6,
     ticks: 3500,
     lateDevices: true,
+  },
+  /** A lot at once: for what needs several things to coincide. */
+  busy: {
+    users: { A: 2, B: 2 },
+    conversations: { 'dm:A:B': ['A', 'B'], 'grp:x': ['A', 'B'] },
+    messagesPerDevice: 25,
+    longestPause: 60,
+    faultCount: 10,
+    ticks: 2000,
+    lateDevices: false,
   },
   /** Few messages at the beginning, and a long time in which they must not come back. */
   sparse: {
     users: { A: 1, B: 2 },
     conversations: { 'dm:A:B': ['A', 'B'], 'grp:x': ['A', 'B'] },
     messagesPerDevice: 4,
+    longestPause: 250,
     faultCount: 10,
     ticks: 4500,
     lateDevices: false,

@@ -77,9 +77,11 @@ export function* pull(world: World, device: Device): Steps<boolean> {
   return device.lastSeq < tail || byIds;
 }
 
-function* sync(world: World, gateway: Gateway, device: Device): Steps<Synced> {
+/** @returns undefined where the inbox was not whole in time: the client asks again. */
+function* sync(world: World, gateway: Gateway, device: Device): Steps<Synced | undefined> {
   const { user, name } = device;
-  for (;;) {
+  const until = world.scheduler.now + TIMEOUT;
+  while (world.scheduler.now < until) {
     const synced = yield* world.redis.forUser(gateway.process, user, `sync ${name} of`, (at) =>
       syncScript(world, at, device),
     );
@@ -87,6 +89,7 @@ function* sync(world: World, gateway: Gateway, device: Device): Steps<Synced> {
     world.kafka.appendEvent({ t: 'rebuild_requested', user, device: name });
     yield ASK_AGAIN;
   }
+  return undefined;
 }
 
 /** Takes nothing out. @returns undefined where the inbox is not whole, or doesn't know the device. */

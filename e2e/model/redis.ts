@@ -65,7 +65,7 @@ const OF_USER = ['inboxes', 'sessions', 'dirty', 'locks', 'dedupe'] as const;
 /** Users by hash over the first two; leases and the due queue on the third. */
 const NODES = 3;
 const SHARED_NODE = 2;
-const KEPT_SNAPSHOTS = 12;
+const KEPT_SNAPSHOTS = 40;
 const LONGEST_OUTAGE = 120;
 
 const empty = (): RedisState => ({
@@ -91,6 +91,8 @@ export class Redis {
   /** The runs that connections have read: behind `runs` while a node is away. */
   private known: number[] = [...this.runs];
   private awayUntil = 0;
+  /** Until when callers believe in the identity that they read before. */
+  private staleUntil = 0;
   private snapshots: string[] = [];
   private readonly world: World;
 
@@ -146,7 +148,7 @@ export class Redis {
 
   /** Whoever comes back after an outage reads the identity of what it is connected to now. */
   private reconnect(): void {
-    this.known = [...this.runs];
+    if (this.world.scheduler.now >= this.staleUntil) this.known = [...this.runs];
   }
 
   private keepSnapshot(): void {
@@ -213,6 +215,7 @@ export class Redis {
   private goAway(): void {
     const { random, scheduler } = this.world;
     this.awayUntil = scheduler.now + random.integer(0, LONGEST_OUTAGE);
+    this.staleUntil = this.awayUntil + (this.world.rule('freshStore') ? 0 : random.integer(0, LONGEST_OUTAGE));
     if (this.world.fault('clocks')) this.clockOffset = this.world.randomClockOffset();
   }
 }

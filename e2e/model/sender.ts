@@ -4,14 +4,14 @@ import { send as sendByHttp } from './http.ts';
 import type { Steps } from './scheduler.ts';
 import type { World } from './world.ts';
 
-const LONGEST_PAUSE = 250;
+const LONGEST_WAIT = 250;
 
 /** What a device sends: each id again, on either path, until it is accepted. */
 export function* sender(world: World, device: Device): Steps {
   const { random } = world;
   const conversations = world.conversationsOf(device.user);
   for (let i = 0; i < world.config.shape.messagesPerDevice; i++) {
-    yield random.integer(0, LONGEST_PAUSE);
+    yield random.integer(0, world.config.shape.longestPause);
     const conversation = random.pick(conversations);
     const id = `${device.name}.${i}`;
     const ttl = world.fault('ttl') && random.chance(0.3) ? random.integer(50, 700) : undefined;
@@ -48,7 +48,7 @@ function* sendUntilAccepted(
 
 /** Only what is known to be stored has a position, and can be deleted. */
 function* deleteOwn(world: World, device: Device, id: string, conversation: string): Steps {
-  const until = world.scheduler.now + LONGEST_PAUSE;
+  const until = world.scheduler.now + LONGEST_WAIT;
   yield () => device.answered.has(id) || world.scheduler.now >= until;
   const answer = device.answered.get(id);
   if (!answer || answer === 'rejected') return;

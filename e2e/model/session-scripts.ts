@@ -1,14 +1,5 @@
 import { PAGE, POISON_CONNECTION_TICKS, POISON_CONNECTIONS, POISON_TICKS } from './config.ts';
-import {
-  activeDevices,
-  drainedAt,
-  findInbox,
-  moveCursor,
-  pageAfter,
-  release,
-  sessionsOf,
-  windowEnd,
-} from './inbox-scripts.ts';
+import { drainedAt, findInbox, moveCursor, pageAfter, release, sessionsOf, windowEnd } from './inbox-scripts.ts';
 import type { ConnectionId, DeviceName, Entry, Hint, User } from './records.ts';
 import type { Inbox, Script, Session } from './redis.ts';
 import type { World } from './world.ts';
