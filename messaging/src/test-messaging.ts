@@ -95,10 +95,7 @@ export class TestPartition {
     this.partition = partition;
   }
 
-  batch(
-    values: readonly (IncomingCommand | Buffer)[],
-    signal: AbortSignal = new AbortController().signal,
-  ): LogBatch {
+  batch(values: readonly (IncomingCommand | Buffer)[], signal: AbortSignal = new AbortController().signal): LogBatch {
     const records = values.map((value): LogRecord => {
       const bytes = Buffer.isBuffer(value) ? value : Buffer.from(JSON.stringify(value));
       return {
