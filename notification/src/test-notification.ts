@@ -1,6 +1,3 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { decodeOutgoing, type OutgoingOp, TOPICS, type UserEvent } from '@restante/shared/contract/events';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
@@ -40,7 +37,6 @@ export class NotificationRig {
     topics: [TOPICS.outgoing, TOPICS.deadLetters],
   });
   readonly context: NotificationContext;
-  readonly dataDir = mkdtempSync(join(tmpdir(), 'restante-notification-'));
   /** What a rebuild finds committed. */
   cut: Cut = new Map();
   #offset = 0;
