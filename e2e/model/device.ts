@@ -234,11 +234,11 @@ export class Device {
   }
 
   private diesOf(entry: Entry): boolean {
-    return this.world.fault('poison') && hash(`${this.name} dies of ${entry.id}`) % 13 === 0;
+    return this.world.fault('poison') && isOneIn(120, `${this.name} dies of ${entry.id}`);
   }
 
   private refuses(entry: Entry): boolean {
-    return this.world.fault('nack') && hash(`${this.name} refuses ${entry.id}`) % 5 === 0;
+    return this.world.fault('nack') && isOneIn(5, `${this.name} refuses ${entry.id}`);
   }
 
   private ackIfDue(connection: Connection): void {
@@ -256,3 +256,7 @@ export class Device {
     if (this.world.calm && generation !== undefined && lastSeq > this.ackedSeq) this.ackAt ??= scheduler.now;
   }
 }
+
+/** Always the same answer for the same text: what a device can't take today it can't take tomorrow. */
+const isOneIn = (count: number, text: string): boolean =>
+  ((Math.imul(hash(text), 0x9e3779b1) >>> 16) * count) >>> 16 === 0;

@@ -14,11 +14,11 @@ export function expectNothingBroken(title: string, cases: readonly FaultCase[]):
         for (let seed = 1; seed <= seeds; seed++) {
           const verdict = run({ seed, shape: SHAPES[shape], faults, without: [], trace: false });
           for (const { kind, text } of verdict.broken)
-            broken.push(`shape=${shape} faults=${faults} seed=${seed}: ${kind}: ${text}`);
+            broken.push(`shape=${shape} faults=${faults} seed=${seed}: ${kind}: ${text.slice(0, 300)}`);
           for (const [what, count] of verdict.tally) happened.set(what, (happened.get(what) ?? 0) + count);
         }
       }
-      expect(broken).toEqual([]);
+      expect(broken.slice(0, 3)).toEqual([]);
       for (const what of ['message', ...evidence])
         expect(happened.get(what) ?? 0, `${what} happened`).toBeGreaterThan(10);
     });

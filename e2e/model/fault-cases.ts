@@ -8,7 +8,9 @@ export type FaultCase = { faults: readonly FaultClass[]; evidence: readonly stri
 export const SEEDS: readonly [ShapeName, number][] = [
   ['tiny', 120],
   ['two', 60],
-  ['full', 20],
+  ['full', 40],
+  ['busy', 15],
+  ['sparse', 15],
 ];
 
 export const CRASHES: readonly FaultCase[] = [
