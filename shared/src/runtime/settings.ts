@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { misspelt } from './misspelt.ts';
 
 /**
  * Every setting of every process, in one list: its name in the environment, what it means, its default and its check.
@@ -182,6 +183,21 @@ export type SettingName = keyof typeof SETTINGS;
 type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
 export type SettingsOf<N extends SettingName> = { [K in N]: ValueOf<K> };
 
+const HIDDEN = '(hidden)';
+
+/** A URL may bring a password with it: shown without. */
+const withoutPassword = (value: string): string => value.replace(/^(\w+:\/\/[^/@:]*):[^/@]*@/, `$1:${HIDDEN}@`);
+
+/** The settings that a process would run with, a line each as in an env file; what is a secret is only said to be set. */
+export function printedSettings(names: readonly SettingName[], env: Record<string, string | undefined>): string[] {
+  return names.map((name) => {
+    const { fallback, secret } = SETTINGS[name] as Setting<unknown>;
+    const value = env[name] ?? fallback ?? '';
+    const shown = secret && value !== '' ? HIDDEN : withoutPassword(value);
+    return `${name}=${shown}${env[name] === undefined ? '  # default' : ''}`;
+  });
+}
+
 /** Thrown by readSettings; `message` names every bad setting, its value (unless secret) and what it must be. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
@@ -203,10 +219,12 @@ export function readSettings<const N extends SettingName>(
     const parsed = schema.safeParse(raw);
     if (parsed.success) values[name] = parsed.data;
     else {
-      const shown = secret ? '(hidden)' : JSON.stringify(raw);
+      const shown = secret ? HIDDEN : JSON.stringify(withoutPassword(raw ?? ''));
       problems.push(`${name}=${shown}: ${parsed.error.issues[0]?.message ?? 'invalid'}`);
     }
   }
+  for (const [name, near] of misspelt(Object.keys(env), Object.keys(SETTINGS)))
+    problems.push(`${name} is no setting: did you mean ${near}? Rename it, or unset it`);
   if (problems.length > 0) throw new SettingsError(`bad settings: ${problems.join('; ')}`);
   return values as SettingsOf<N>;
 }
