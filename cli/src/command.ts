@@ -4,6 +4,8 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 export type Io = {
   env: Record<string, string | undefined>;
   cwd: string;
+  /** A person reads what goes to `out`. */
+  terminal: boolean;
   /** The result: what a pipe gets. */
   out: (line: string) => void;
   /** What a person wants to know beside it. */

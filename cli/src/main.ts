@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import { type Command, EXIT, type ExitCode, FailedError, type Io, UsageError } from './command.ts';
+import { deadLettersCommand } from './commands/dead-letters.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { inboxCommand } from './commands/inbox.ts';
 import { listenCommand } from './commands/listen.ts';
@@ -12,6 +13,7 @@ const COMMANDS: readonly Command[] = [
   sendCommand,
   listenCommand,
   inboxCommand,
+  deadLettersCommand,
   statusCommand,
   doctorCommand,
 ];
@@ -20,7 +22,7 @@ const HELP = `restante: mail kept until called for
 
 Usage: npx restante <command> [options]
 
-${COMMANDS.map((command) => `  ${command.name.padEnd(10)}${command.summary}`).join('\n')}
+${COMMANDS.map((command) => `  ${command.name.padEnd(14)}${command.summary}`).join('\n')}
 
 \`npx restante <command> --help\` says more, with examples.
 
@@ -75,6 +77,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) =>
 process.exitCode = await main(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
+  terminal: process.stdout.isTTY,
   out: (line) => void process.stdout.write(`${line}\n`),
   note: (line) => void process.stderr.write(`${line}\n`),
 });

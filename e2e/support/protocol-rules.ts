@@ -202,6 +202,8 @@ export class DeviceRules {
     generation.received = Math.max(generation.received, frame.seq);
     if (frame.t === 'gap') this.#gap(connection, frame);
     if (!sync) this.#window(connection, generation, frame.seq);
+    // A tombstone shows the position of what it deletes, which has its own place.
+    if (frame.t === 'deleted') return;
     const { conversation, position } = frame as { conversation?: string; position?: number };
     if (conversation === undefined || position === undefined) return;
     if (frame.t === 'gap') this.gaps.set(keyOf({ conversation, position }), frame.reason);

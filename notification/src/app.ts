@@ -130,7 +130,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   });
   flusher.start();
   due.start();
-  const context = { inbox, producer, flusher, rebuilds, wakes, presence, receipts, logger };
+  const context = { inbox, dynamo, producer, flusher, rebuilds, wakes, presence, receipts, logger };
   const consumer = await startLogConsumer({
     kafka,
     groupId: GROUP,

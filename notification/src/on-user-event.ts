@@ -1,3 +1,4 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
   type DeadLetter,
   decodeUserEvent,
@@ -26,10 +27,12 @@ import type { CursorFlusher } from './cursors-dynamo.ts';
 import { metrics } from './events.ts';
 import { publish, putBeginning, putClose, putPage } from './pages.ts';
 import type { Rebuilds } from './rebuilds.ts';
+import { onRedriven, type Redriven } from './redriven.ts';
 import { onSocialEvent, type SocialContext } from './social.ts';
 
 export type NotificationContext = {
   inbox: Inbox;
+  dynamo: DynamoDBClient;
   producer: BatchingProducer;
   flusher: CursorFlusher;
   rebuilds: Rebuilds;
@@ -68,11 +71,13 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
   const end = metrics.handleSeconds.startTimer();
   const durable: Promise<void>[] = [];
   const events: UserEvent[] = [];
+  const redriven: Redriven[] = [];
   for (const record of batch.records) {
     const decoded = decodeUserEvent(record.value);
     if (decoded.ok) {
       metrics.events.inc({ type: decoded.value.t });
       events.push(decoded.value);
+      if (decoded.value.t === 'redriven') redriven.push({ event: decoded.value, offset: record.offset });
       continue;
     }
     const letter = deadRecord(batch, record, decoded.reason, context);
@@ -97,6 +102,7 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
   await runEvents(run, outgoing, after, flushes, context);
   for (const poison of after.poison) await onPoison(poison, outgoing, after, flushes, context);
   await replayAnew([...after.replay.values()], outgoing, after, context);
+  await onRedriven(redriven, batch.partition, context);
   for (const event of events) {
     const kept = onSocialEvent(event, outgoing, context);
     kept?.catch(() => undefined);

@@ -49,6 +49,7 @@ export class NotificationRig {
     const barrier = { passed: async () => this.cut } as unknown as CommitBarrier;
     this.context = {
       inbox: rig.inbox,
+      dynamo,
       producer,
       flusher: new CursorFlusher(dynamo, rig.inbox, testLogger, async () => undefined),
       rebuilds: new Rebuilds({ inbox: rig.inbox, dynamo, barrier, partitionFor: () => 0 }, producer, testLogger),

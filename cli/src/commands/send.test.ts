@@ -15,7 +15,7 @@ test('one text, a numbered many, or the lines of standard input', async () => {
   expect(await all(bodies('-', 1, Readable.from(['a\r\n\nb', '\nc'])))).toEqual(['a', 'b', 'c']);
 });
 
-const io = { env: {}, cwd: '/', out: () => {}, note: () => {} };
+const io = { env: {}, cwd: '/', terminal: true, out: () => {}, note: () => {} };
 test.each([
   [['--to', 'bob', 'hi'], '--from'],
   [['--from', 'alice', 'hi'], 'exactly one of --to and --conversation'],

@@ -68,6 +68,16 @@ export const incomingKey = (command: IncomingCommand): string => command.convers
 
 // ---- user_events: key = user
 
+/** What the scripts read at the head of an entry, in text that is JSON: they would stop on anything else. */
+function isEntryText(text: string): boolean {
+  if (!/^\{"t":"(message|deleted|members)","position":\d{1,16},"conversation":"[^"\\]+"/.test(text)) return false;
+  try {
+    return typeof JSON.parse(text) === 'object';
+  } catch {
+    return false;
+  }
+}
+
 const session = { user: userSchema, device: deviceSchema, conn: z.string(), slot: z.int().min(0) };
 const userEvent = z.discriminatedUnion('t', [
   z.object({
@@ -95,6 +105,13 @@ const userEvent = z.discriminatedUnion('t', [
     user: userSchema,
     device: deviceSchema,
     sessions: z.array(returnAddress),
+  }),
+  /** An operator has a dead letter delivered after all: `entry` goes to the end of the user's inbox, once for each `letter` (its source). */
+  z.object({
+    t: z.literal('redriven'),
+    user: userSchema,
+    letter: z.string(),
+    entry: z.string().refine(isEntryText, 'must be an inbox entry'),
   }),
   /** Somebody waits for this user's inbox to be whole. */
   z.object({ t: z.literal('rebuild_requested'), user: userSchema }),
@@ -157,6 +174,13 @@ const deadLetter = z.object({
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
 
+/**
+ * Says in the same topic that a letter was sent on its way again, so that it is open no more. Written after the record itself: a crash
+ * between the two leaves the letter open, and who redrives it again sends what is recognised by its id.
+ */
+const redriveMark = z.object({ source: z.string(), redrivenAt: z.int() });
+export type RedriveMark = z.infer<typeof redriveMark>;
+
 export type Decoded<T> = { ok: true; value: T } | { ok: false; reason: string };
 
 /** @returns the event, or why the bytes are none. Never throws: what is undecodable goes to the dead letters. */
@@ -177,3 +201,4 @@ function decode<T>(schema: z.ZodType<T>, bytes: Buffer | null): Decoded<T> {
 export const decodeIncoming = (bytes: Buffer | null): Decoded<IncomingCommand> => decode(incomingCommand, bytes);
 export const decodeUserEvent = (bytes: Buffer | null): Decoded<UserEvent> => decode(userEvent, bytes);
 export const decodeDeadLetter = (bytes: Buffer | null): Decoded<DeadLetter> => decode(deadLetter, bytes);
+export const decodeRedriveMark = (bytes: Buffer | null): Decoded<RedriveMark> => decode(redriveMark, bytes);

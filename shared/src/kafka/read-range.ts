@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Kafka } from 'kafkajs';
+import type { Admin, Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import { AdminHolder } from './admin-holder.ts';
 import { ConsumerSession } from './consumer-session.ts';
@@ -15,6 +15,8 @@ export type ReadRange = {
   partition: number;
   /** The first record is the earliest one that is not older than this. */
   sinceMs: number;
+  /** Begins at this offset instead. */
+  fromOffset?: number;
   /** Exclusive. */
   toOffset: number;
   /** Awaited before the next records are fetched. */
@@ -33,8 +35,7 @@ export async function readRange(range: ReadRange): Promise<void> {
   const groupId = `range.${topic}.${partition}.${randomUUID()}`;
   let session: ConsumerSession | undefined;
   try {
-    const offsets = await admin.use((client) => client.fetchTopicOffsetsByTimestamp(topic, range.sinceMs));
-    const from = Number(offsets.find((one) => one.partition === partition)?.offset ?? -1);
+    const from = range.fromOffset ?? (await admin.use((client) => firstSince(client, range)));
     if (from < 0 || from >= toOffset) return;
     let finish: (reason: 'done' | Error) => void = () => {};
     const finished = new Promise<'done' | Error>((resolve) => {
@@ -72,4 +73,10 @@ export async function readRange(range: ReadRange): Promise<void> {
     );
     await admin.close();
   }
+}
+
+/** @returns -1 where the partition has nothing since then */
+async function firstSince(admin: Admin, { topic, partition, sinceMs }: ReadRange): Promise<number> {
+  const offsets = await admin.fetchTopicOffsetsByTimestamp(topic, sinceMs);
+  return Number(offsets.find((one) => one.partition === partition)?.offset ?? -1);
 }
