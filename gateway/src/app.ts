@@ -26,6 +26,7 @@ import { metrics } from './events.ts';
 import { sendJson, sendProblem } from './http.ts';
 import { serveApi } from './http-api.ts';
 import { GatewayLog } from './log.ts';
+import { timeDelivery } from './latencies.ts';
 import { TokenBucket, UserRateLimit } from './rate-limit.ts';
 import { SendPath } from './send.ts';
 import { SlotHolder } from './slot.ts';
@@ -115,7 +116,10 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   function onRecords(records: { value: Buffer | null }[]): void {
     for (const { value } of records) {
       try {
-        if (value) deliver(decodeOutgoing(value.toString('utf8')));
+        if (!value) continue;
+        const record = decodeOutgoing(value.toString('utf8'));
+        deliver(record);
+        timeDelivery(record, connections.all, Date.now());
       } catch (error) {
         metrics.hintsDropped.inc({ reason: 'undecodable' });
         logger.error(

@@ -48,6 +48,11 @@ export class Connection {
   replaced: { conn: string; slot: number } | undefined;
   poison: { gen: number; seq: number } | undefined;
   ackScheduled = false;
+  /** Its window was full when it was looked at last. */
+  stalled = false;
+  /** The entry whose way to its ack is timed, and when it was written; 0 where none is. */
+  timedSeq = 0;
+  timedAtMs = 0;
   closed = false;
   #typingAtMs = 0;
 
@@ -71,6 +76,7 @@ export class Connection {
     this.behind = false;
     this.gapSinceMs = 0;
     this.drainedAt = undefined;
+    this.timedSeq = 0;
   }
 
   /** Typing is ephemeral: more often than this it is dropped, not queued. */

@@ -166,6 +166,9 @@ export class Connections {
       if (connection.awaitingSinceMs !== 0 && now - connection.awaitingSinceMs >= ANSWER_MS)
         this.#publishConnected(connection);
       if (connection.expiresAtMs <= now) this.#expire(connection);
+      const full = connection.behind || connection.unacked.length >= this.#options.windowEntries;
+      if (full && !connection.stalled) metrics.windowStalls.inc();
+      connection.stalled = full;
     }
   }
 

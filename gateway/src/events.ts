@@ -32,6 +32,20 @@ export const metrics = {
     help: 'from frame to accepted',
     buckets: seconds,
   }),
+  deliverSeconds: new Histogram({
+    name: 'restante_gateway_accepted_to_delivered_seconds',
+    help: "from a message's place in the log to a socket that is live, once a record of outgoing_messages",
+    buckets: seconds,
+  }),
+  ackSeconds: new Histogram({
+    name: 'restante_gateway_delivered_to_acked_seconds',
+    help: 'from an entry on a live socket to its ack, one entry at a time of each connection',
+    buckets: seconds,
+  }),
+  windowStalls: new Counter({
+    name: 'restante_gateway_window_stalls_total',
+    help: 'times that a connection had its window full of unacked entries, as looked at ten times a second',
+  }),
   refills: new Counter({
     name: 'restante_gateway_refills_total',
     help: 'refills asked for, by reason',

@@ -5,6 +5,7 @@ import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
+import { registerLagGauge } from '@restante/shared/kafka/lag-gauge';
 import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
@@ -90,7 +91,13 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     topic,
     handle: async (batch) => {
       const { durable } = await onMessages(batch, context);
-      return { durable: durable.then(() => redis.replicated()) };
+      const stored = durable.then(() => redis.replicated());
+      // The caller sees to a failure; the batch is handled again then, and timed again.
+      stored.then(
+        () => metrics.acceptedToStoredSeconds.observe(secondsSince(batch.records[0]?.timestamp)),
+        () => undefined,
+      );
+      return { durable: stored };
     },
     onAssigned: () => conversations.drop(),
     onFatal: (error) => {
@@ -107,6 +114,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
       restarted: () => metrics.consumerRestarts.inc(),
     },
   });
+  registerLagGauge('messaging', () => consumer.lag());
   const readiness = () => {
     const reasons = [
       ...(consumer.ready() ? [] : ['the consumer has not joined its group']),
@@ -131,3 +139,6 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     },
   };
 }
+
+/** By two clocks, the broker's and ours: never less than nothing. */
+const secondsSince = (ms = Date.now()): number => Math.max(0, Date.now() - ms) / 1000;

@@ -25,6 +25,11 @@ export const metrics = {
     help: 'from the log to history and inbox',
     buckets: seconds,
   }),
+  acceptedToStoredSeconds: new Histogram({
+    name: 'restante_messaging_accepted_to_stored_seconds',
+    help: 'from the log to history, inbox and due queue, of the oldest record of each batch',
+    buckets: seconds,
+  }),
   entries: new Counter({ name: 'restante_messaging_inbox_entries_total', help: 'entries put into inboxes' }),
   deadLetters: new Counter({
     name: 'restante_messaging_dead_letters_total',

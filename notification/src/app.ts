@@ -8,6 +8,7 @@ import { AdminHolder } from '@restante/shared/kafka/admin-holder';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
+import { registerLagGauge } from '@restante/shared/kafka/lag-gauge';
 import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
@@ -30,6 +31,7 @@ import { ConsolePush } from './push-console.ts';
 import { SnsPush } from './push-sns.ts';
 import { Rebuilds } from './rebuilds.ts';
 import { Receipts } from './receipts.ts';
+import { Reconciler } from './reconciler.ts';
 import { Wakes } from './wakes.ts';
 
 const GROUP = 'notification';
@@ -102,16 +104,16 @@ export async function startNotification(config: Config, logger: Logger): Promise
     ),
   );
   receipts.start();
-  const rebuilds = new Rebuilds(
-    {
-      inbox,
-      dynamo,
-      barrier: new CommitBarrier(admin, incoming, MESSAGING_GROUP, config.INCOMING_EPOCH),
-      partitionFor: (conversation) => producer.partitionFor(incoming, conversation),
-    },
-    producer,
-    logger,
-  );
+  const partitionFor = (conversation: string) => producer.partitionFor(incoming, conversation);
+  const barrier = () => new CommitBarrier(admin, incoming, MESSAGING_GROUP, config.INCOMING_EPOCH);
+  const rebuilds = new Rebuilds({ inbox, dynamo, barrier: barrier(), partitionFor }, producer, logger);
+  const reconciler = new Reconciler({
+    ...{ inbox, dynamo, rebuilds, partitionFor, logger },
+    // Of its own: it gives up sooner than a rebuild, whose rounds it must not end.
+    barrier: barrier(),
+    everyMs: config.RECONCILE_EACH_SECONDS * 1000,
+    users: config.RECONCILE_USERS,
+  });
   const sns = config.PUSH_PROVIDER === 'sns' ? snsPush(config, dynamo, logger) : undefined;
   const push = sns ?? new ConsolePush(config.DATA_DIR, logger);
   const wakes = new Wakes();
@@ -130,6 +132,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   });
   flusher.start();
   due.start();
+  reconciler.start();
   const context = { inbox, dynamo, producer, flusher, rebuilds, wakes, presence, receipts, logger };
   const consumer = await startLogConsumer({
     kafka,
@@ -152,6 +155,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
       restarted: () => metrics.consumerRestarts.inc(),
     },
   });
+  registerLagGauge('notification', () => consumer.lag());
   const readiness = () => {
     const reasons = [
       ...(consumer.ready() ? [] : ['the consumer has not joined its group']),
@@ -167,6 +171,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   return {
     async stop() {
       await due.stop();
+      await reconciler.stop();
       await refill.stop();
       // The consumer's last batches are finished once their cursors are flushed.
       await consumer.stop();

@@ -26,6 +26,8 @@ export function readConfig(env: Record<string, string | undefined>) {
       'WINDOW_ENTRIES',
       'DEVICE_RETENTION_SECONDS',
       'DEVICES_PER_USER',
+      'RECONCILE_EACH_SECONDS',
+      'RECONCILE_USERS',
       'REDELIVER_AFTER_MS',
       'PUSH_REPEAT_MS',
       'PRESENCE_OFFLINE_AFTER_MS',

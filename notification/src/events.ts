@@ -15,6 +15,14 @@ export const metrics = {
     buckets: seconds,
   }),
   replayed: new Counter({ name: 'restante_notification_entries_replayed_total', help: 'entries released by replay' }),
+  gaps: new Counter({
+    name: 'restante_notification_gaps_total',
+    help: 'gaps that stand for entries an inbox no longer had when they were released',
+  }),
+  gapEntries: new Counter({
+    name: 'restante_notification_gap_entries_total',
+    help: 'entries that those gaps stand for',
+  }),
   refused: new Counter({
     name: 'restante_notification_acks_refused_total',
     help: 'acks that did not match what was sent',
@@ -29,6 +37,15 @@ export const metrics = {
     help: 'time of a rebuild',
     buckets: seconds,
   }),
+  reconciled: new Counter({
+    name: 'restante_notification_reconciled_users_total',
+    help: 'users whose inbox was compared with the history, by outcome',
+    labelNames: ['outcome'],
+  }),
+  stranded: new Counter({
+    name: 'restante_notification_stranded_messages_total',
+    help: 'messages that were owed and that nothing would have brought, found and mended by the reconciler',
+  }),
   due: new Counter({
     name: 'restante_notification_due_total',
     help: 'due users looked at, by what was done',
@@ -38,6 +55,10 @@ export const metrics = {
     name: 'restante_notification_pushes_total',
     help: 'pushes by outcome',
     labelNames: ['outcome'],
+  }),
+  usersPushed: new Counter({
+    name: 'restante_notification_users_pushed_total',
+    help: 'users to whose devices pushes went out; wakes by this is how well pushes work',
   }),
   wakes: new Counter({
     name: 'restante_notification_wakes_total',

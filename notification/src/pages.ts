@@ -9,7 +9,11 @@ import { metrics } from './events.ts';
 /** Puts a page into the records for its gateway: the gap before it, its entries, the end of the backlog where it reaches it. */
 export function putPage(outgoing: OutgoingBatch, page: Released): void {
   const { conn, slot, gen, gap, entries, firstSeq, high, live, tail } = page;
-  if (gap) outgoing.gap(slot, conn, gen, gap);
+  if (gap) {
+    outgoing.gap(slot, conn, gen, gap);
+    metrics.gaps.inc();
+    metrics.gapEntries.inc(gap.to - gap.from + 1);
+  }
   if (entries.length > 0) outgoing.deliver(slot, { conn, gen, firstSeq, entries, high });
   if (live) outgoing.add(slot, { t: 'drained', conn, gen, seq: tail });
   metrics.replayed.inc(entries.length);

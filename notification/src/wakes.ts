@@ -10,6 +10,7 @@ export class Wakes {
   readonly #pushed = new LRUCache<string, number>({ max: MAX_REMEMBERED, ttl: WOKEN_WITHIN_MS });
 
   pushed(user: string): void {
+    metrics.usersPushed.inc();
     this.#pushed.set(user, Date.now());
   }
 

@@ -12,6 +12,12 @@ export function dueShard(user: string): number {
   return (hash >>> 0) % DUE_SHARDS;
 }
 
+/** When a user is looked at next, undefined where nobody will. */
+export async function dueAt(store: RedisStore, user: string): Promise<number | undefined> {
+  const score = await store.client.zscore(shardKey(dueShard(user)), user);
+  return score === null ? undefined : Number(score);
+}
+
 export type DueUser = { user: string; atMs: number };
 export type Claim = { user: string; score: string };
 export type Settlement = Claim & { nextAtMs: number | undefined };

@@ -196,10 +196,41 @@ export class Inbox {
     return this.#call('flushed', user, [...marks]);
   }
 
+  /** The last entries of the list, oldest first, and whether the inbox has let go of some by its bounds. For looking, not for delivery. */
+  async newest(user: string, most: number): Promise<{ elements: ListedEntry[]; over: boolean }> {
+    const [list, meta] = inboxKeys(user);
+    const [over, aged] = await this.store.client.hmget(meta!, 'over', 'aged');
+    const texts = await this.store.client.lrange(list!, -most, -1);
+    return { elements: texts.map(parseElement), over: Number(over) > 0 || Number(aged) > 0 };
+  }
+
+  /** Has the inbox rebuilt at the next look, whatever it says of itself. */
+  async distrust(user: string): Promise<void> {
+    const meta = inboxKeys(user)[1]!;
+    if (await this.store.client.exists(meta)) await this.store.client.hset(meta, 'partial', '1');
+  }
+
   /** The marks that acks have left: field (device#conversation) → position, to be made durable. */
   async ackedMarks(user: string): Promise<Record<string, string>> {
     return this.store.client.hgetall(inboxKeys(user)[3]!);
   }
+}
+
+// ---- elements
+
+export type ListedEntry = {
+  listedAtMs: number;
+  expiresAtMs: number;
+  conversation: string;
+  position: number;
+  entry: EntryText;
+};
+
+/** An element of the list, as the scripts write it: `<listedAtMs>,<expiresAtMs>,<partition>,<entry>`. */
+function parseElement(text: string): ListedEntry {
+  const [, listed, expires, entry = ''] = /^(\d+),(\d+),\d+,(.*)$/s.exec(text) ?? [];
+  const [, position, conversation = ''] = /^\{"t":"\w+","position":(\d+),"conversation":"([^"]*)"/.exec(entry) ?? [];
+  return { listedAtMs: Number(listed), expiresAtMs: Number(expires), conversation, position: Number(position), entry };
 }
 
 // ---- replies

@@ -14,6 +14,7 @@ const PARTS: Partial<Record<SettingName, string>> = {
   INCOMING_PARTITIONS: 'Topics',
   JWT_SECRET: 'Who may come in',
   INBOX_RETENTION_SECONDS: 'Inboxes',
+  RECONCILE_EACH_SECONDS: 'The reconciler',
   REDELIVER_AFTER_MS: 'Redelivery and pushes',
   PRESENCE_OFFLINE_AFTER_MS: 'Connections and their limits',
 };

@@ -132,6 +132,13 @@ export const SETTINGS = {
   ),
   DEVICES_PER_USER: setting(integer(1, 100), '10', 'devices of a user; the longest unseen yields'),
 
+  RECONCILE_EACH_SECONDS: setting(
+    integer(0, DAY),
+    '60',
+    'how often inboxes of some users are compared with the history; 0: never',
+  ),
+  RECONCILE_USERS: setting(integer(1, 100_000), '50', 'devices whose users one such round looks at, by one process'),
+
   REDELIVER_AFTER_MS: setting(
     integer(10, DAY * 1000),
     '5000',

@@ -1,0 +1,71 @@
+import { dueShard } from '@restante/shared/inbox/due-queue-redis';
+import { inboxKeys } from '@restante/shared/inbox/scripts';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { TestClient } from './support/client.ts';
+import { metricOf } from './support/metrics.ts';
+import { type Stack, startStack } from './support/stack.ts';
+
+const STRANDED = 'restante_notification_stranded_messages_total';
+const WITHIN = { timeout: 60_000, interval: 100 };
+let stack: Stack;
+let redis: Redis;
+beforeAll(async () => {
+  stack = await startStack({ gateways: 1, env: { RECONCILE_EACH_SECONDS: '1', RECONCILE_USERS: '1000' } });
+  redis = new Redis(stack.run.engines.find(({ name }) => name === 'redis')!.url);
+});
+afterAll(async () => {
+  redis?.disconnect();
+  await stack?.stop();
+});
+
+const open = async (user: string) =>
+  TestClient.drained({ url: stack.gatewayUrls[0]!, user, device: 'phone', token: await stack.token(user) });
+
+async function sendTo(user: string, bodies: string[]): Promise<void> {
+  const alice = await open('alice');
+  for (const [i, body] of bodies.entries()) alice.send({ t: 'send', id: `to-${user}-${i}-x`, to: user, body });
+  await alice.until('all to be stored', () => alice.all('stored').length === bodies.length);
+  await alice.close();
+}
+
+const stranded = () => metricOf(stack.run.services[1]!.adminUrl, STRANDED);
+
+test('messages that a hand took out of an inbox, so that nothing else can tell, are found and delivered', async () => {
+  await (await open('dave')).close();
+  await sendTo('dave', ['one', 'two', 'three']);
+  const [list, meta] = inboxKeys('dave') as [string, string];
+  await vi.waitFor(async () => expect(await redis.llen(list)).toBe(3), WITHIN);
+  const before = await stranded();
+
+  // As if they had never come: the list and what is said of it agree, and nobody is to look at dave again.
+  const base = (await redis.hget(meta, 'base'))!;
+  await redis
+    .multi()
+    .del(list)
+    .hset(meta, 'tail', base, 'bytes', '0')
+    .zrem(`due:${dueShard('dave')}`, 'dave')
+    .exec();
+
+  await vi.waitFor(async () => expect(await stranded()).toBe(before + 3), WITHIN);
+  await vi.waitFor(async () => expect(await redis.llen(list)).toBe(3), WITHIN);
+  const dave = await open('dave');
+  expect(dave.messages.map(({ body }) => body)).toEqual(['one', 'two', 'three']);
+  await dave.close();
+});
+
+test('a user whom nobody would wake is put back into the due queue; others are left alone', async () => {
+  await (await open('erin')).close();
+  await sendTo('erin', ['wake up']);
+  const due = `due:${dueShard('erin')}`;
+  await vi.waitFor(async () => expect(await redis.zscore(due, 'erin')).not.toBeNull(), WITHIN);
+  const before = await stranded();
+  await redis.zrem(due, 'erin');
+  await vi.waitFor(async () => expect(await stranded()).toBe(before + 1), WITHIN);
+  expect(await redis.zscore(due, 'erin')).not.toBeNull();
+  const rounds = () => metricOf(stack.run.services[1]!.adminUrl, 'restante_notification_reconciled_users_total');
+  const now = await rounds();
+  // Three users more rounds than one: the finding is mended, and is found no more.
+  await vi.waitFor(async () => expect(await rounds()).toBeGreaterThan(now + 6), WITHIN);
+  expect(await stranded()).toBe(before + 1);
+});
