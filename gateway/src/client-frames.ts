@@ -4,6 +4,7 @@ import type { UserEvent } from '@restante/shared/contract/events';
 import type { Connection } from './connection.ts';
 import { write } from './deliver.ts';
 import { metrics } from './events.ts';
+import { timeAck } from './latencies.ts';
 import type { GatewayLog } from './log.ts';
 import type { Refusal, SendPath, SendResult } from './send.ts';
 
@@ -142,6 +143,7 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
   if (refused) return write(connection, { t: 'error', code: 'bad_field', message: `ack: ${refused}` });
   if (seq <= connection.acked) return;
   connection.ackPosition = connection.takeAck(seq);
+  timeAck(connection, Date.now());
   if (!connection.ackScheduled) {
     connection.ackScheduled = true;
     // While it drains, the next page waits for this ack.
