@@ -50,7 +50,8 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       describesTopics: [],
       groups: [],
       ownGroups: [`slot.${outgoing}.*`],
-      describesGroups: [],
+      // How far messaging is behind: beyond a bound nothing more is accepted.
+      describesGroups: ['messaging'],
     },
     push: false,
   },

@@ -123,7 +123,10 @@ describe('topics by name', () => {
 
 describe('groups by name', () => {
   const expected: Record<Role, Record<string, string[]>> = {
-    gateway: { 'slot.outgoing_messages.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'] },
+    gateway: {
+      'slot.outgoing_messages.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
+      messaging: ['DescribeGroup'],
+    },
     messaging: {
       messaging: ['AlterGroup', 'DescribeGroup'],
       'range.incoming_messages*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],

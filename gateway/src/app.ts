@@ -16,6 +16,7 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
 import { createAuthenticate } from './auth.ts';
+import { Backlog } from './backlog.ts';
 import { PendingCalls } from './calls.ts';
 import { type FrameContext, onFrame } from './client-frames.ts';
 import type { Config } from './config.ts';
@@ -25,8 +26,8 @@ import { serveDemo } from './demo.ts';
 import { metrics } from './events.ts';
 import { sendJson, sendProblem } from './http.ts';
 import { serveApi } from './http-api.ts';
-import { GatewayLog } from './log.ts';
 import { timeDelivery } from './latencies.ts';
+import { GatewayLog } from './log.ts';
 import { TokenBucket, UserRateLimit } from './rate-limit.ts';
 import { SendPath } from './send.ts';
 import { SlotHolder } from './slot.ts';
@@ -72,7 +73,8 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   });
   await producer.start();
 
-  const log = new GatewayLog(producer, config.INCOMING_EPOCH);
+  const backlog = new Backlog({ kafka, topic: incoming, maxRecords: config.BACKLOG_MAX_RECORDS, logger });
+  const log = new GatewayLog(producer, config.INCOMING_EPOCH, backlog);
   const sendPath = new SendPath(log, new UserRateLimit(config.RATE_SEND_PER_SECOND, config.RATE_SEND_BURST));
   const slot: SlotHolder = new SlotHolder({
     store: redis,
@@ -171,6 +173,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const admin = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
   const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'gateway' });
   slot.start();
+  backlog.start();
   connections.start();
   logger.info({ port: uws.us_socket_local_port(listening), admin: admin.url }, 'gateway listens');
 
@@ -180,6 +183,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       await connections.drain(CLOSE.draining.code, 'the gateway is stopping', config.DRAIN_MS);
       connections.stop();
       await slot.stop();
+      await backlog.stop();
       await producer.stop();
       await stopMetrics();
       await admin.close();

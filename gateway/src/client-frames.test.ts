@@ -15,7 +15,7 @@ class TestLog {
   open = true;
 
   accepting() {
-    return this.open ? { ok: true as const } : { ok: false as const, retryAfterMs: 500 };
+    return this.open ? { ok: true as const } : { ok: false as const, why: 'the log is away', retryAfterMs: 500 };
   }
   command(command: IncomingCommand): Promise<void> {
     return new Promise((accept, refuse) => this.commands.push({ command, accept, refuse }));

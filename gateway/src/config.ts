@@ -34,6 +34,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'CONNECT_PER_SECOND',
       'CONNECTIONS_PER_USER',
       'ALLOWED_ORIGINS',
+      'BACKLOG_MAX_RECORDS',
       'RATE_SEND_PER_SECOND',
       'RATE_SEND_BURST',
       'HEARTBEAT_SECONDS',

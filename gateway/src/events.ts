@@ -57,6 +57,10 @@ export const metrics = {
     help: 'outgoing ops not written, by reason',
     labelNames: ['reason'],
   }),
+  partitionsBehind: new Gauge({
+    name: 'restante_gateway_partitions_behind',
+    help: 'partitions that messaging is too far behind on: sends to them are refused',
+  }),
   leaseLosses: new Counter({
     name: 'restante_gateway_lease_losses_total',
     help: 'times the slot was lost to another gateway',

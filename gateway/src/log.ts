@@ -7,20 +7,27 @@ import {
 } from '@restante/shared/contract/events';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
+import type { Backlog } from './backlog.ts';
 
 /** What a gateway writes to the log: commands to messaging, events to notification. */
 export class GatewayLog {
   readonly #producer: BatchingProducer;
   readonly #incoming: string;
+  readonly #backlog: Backlog;
 
-  constructor(producer: BatchingProducer, epoch: number) {
+  constructor(producer: BatchingProducer, epoch: number, backlog: Backlog) {
     this.#producer = producer;
     this.#incoming = incomingTopic(epoch);
+    this.#backlog = backlog;
   }
 
   /** Whether a message could be accepted now; refused at once where not, for it must never be accepted and dropped. */
-  accepting(): { ok: true } | { ok: false; retryAfterMs: number } {
-    return this.#producer.accepting();
+  accepting(conversation: string): { ok: true } | { ok: false; why: string; retryAfterMs: number } {
+    const taken = this.#producer.accepting();
+    if (!taken.ok) return { ...taken, why: 'the log is not reachable now' };
+    const retryAfterMs = this.#backlog.retryAfterMs(this.#producer.partitionFor(this.#incoming, conversation));
+    if (retryAfterMs > 0) return { ok: false, why: 'messages already wait too long to be delivered', retryAfterMs };
+    return { ok: true };
   }
 
   /** Resolves once the log has it for good (acks=all): the message is accepted. @throws KafkaUnavailableError: it was not written */

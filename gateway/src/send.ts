@@ -48,9 +48,8 @@ export class SendPath {
   command(user: string, command: IncomingCommand, nowMs: number): Promise<SendResult> | Refusal {
     const retryAfterMs = this.#rate.take(user, nowMs);
     if (retryAfterMs > 0) return { code: 'rate_limited', message: 'too many messages', retryAfterMs };
-    const accepting = this.#log.accepting();
-    if (!accepting.ok)
-      return { code: 'overloaded', message: 'the log is not reachable now', retryAfterMs: accepting.retryAfterMs };
+    const accepting = this.#log.accepting(command.conversation);
+    if (!accepting.ok) return { code: 'overloaded', message: accepting.why, retryAfterMs: accepting.retryAfterMs };
     return this.#write(command, nowMs);
   }
 

@@ -175,6 +175,11 @@ export const SETTINGS = {
   CONNECT_PER_SECOND: setting(integer(1, 1_000_000), '500', 'handshakes a second that one gateway admits'),
   CONNECTIONS_PER_USER: setting(integer(1, 1000), '20', 'open connections of one user'),
   ALLOWED_ORIGINS: setting(list, '', "browser origins that may connect; empty means the gateways' own"),
+  BACKLOG_MAX_RECORDS: setting(
+    integer(1, 1_000_000_000),
+    '250000',
+    'records of one partition of incoming_messages that messaging may be behind; beyond it what is sent there is refused as overloaded',
+  ),
   RATE_SEND_PER_SECOND: setting(integer(1, 1_000_000), '50', 'messages a second that a user may send'),
   RATE_SEND_BURST: setting(integer(1, 1_000_000), '200', 'messages that a user may send at once'),
   HEARTBEAT_SECONDS: setting(integer(8, 900), '30', 'a connection that is silent for twice this is closed'),
