@@ -1,0 +1,16 @@
+import { fail, run } from './run.mjs';
+
+/** Makes one file of a program of e2e/, which has no build of its own: packages stay outside. @returns its path */
+export async function bundle(entry, output) {
+  const options = [
+    '--bundle',
+    '--platform=node',
+    '--format=esm',
+    '--packages=external',
+    '--sourcemap',
+    '--log-level=warning',
+  ];
+  const { code, output: said } = await run('esbuild', [entry, `--outfile=${output}`, ...options], { quiet: true });
+  if (code !== 0) fail(`${said}\n${entry} could not be bundled`);
+  return output;
+}
