@@ -23,6 +23,11 @@ const steps = [
   })),
   { name: 'format and lint', command: 'biome', args: ['check', '--error-on-warnings', '.'] },
   { name: 'lock file', command: process.execPath, args: ['scripts/complete-lock.mjs', '--check'] },
+  {
+    name: 'OpenAPI and AsyncAPI',
+    command: 'vitest',
+    args: ['run', '--project', 'unit', 'gateway/src/descriptions.test.ts'],
+  },
   { name: 'nothing unused', command: 'knip', args: ['--no-progress', '--no-config-hints'] },
   {
     name: 'who imports whom',

@@ -1,6 +1,8 @@
+import { type AnswerOf, CALLS, type CallName, type CallSpec } from '@restante/shared/contract/http-calls';
 import type { TemplatedApp } from 'uws-current';
+import { asyncApi } from './asyncapi.ts';
 import type { Authenticate } from './auth.ts';
-import { type Answer, type Call, jsonRoute } from './http.ts';
+import { type Call, jsonRoute } from './http.ts';
 import {
   getConversation,
   getConversations,
@@ -12,39 +14,44 @@ import {
 import { putDevice, removeDevice } from './http-devices.ts';
 import { getSync, type InboxApi, postAck, postMessage } from './http-inbox.ts';
 import { getMessageState, type StateApi } from './http-message-state.ts';
+import { openApi } from './openapi.ts';
 
 type Api = StateApi & InboxApi;
-type Route = {
-  method: 'get' | 'post' | 'put' | 'del';
-  /** As in OpenAPI: {name} is a parameter. */
-  path: string;
-  body: boolean;
-  handle: (call: Call, api: Api) => Promise<Answer>;
+
+/** Who serves each call of `CALLS`. */
+const HANDLERS: { [N in CallName]: (call: Call<N>, api: Api) => Promise<AnswerOf<N>> } = {
+  postMessage,
+  getSync,
+  postAck,
+  getMessageState,
+  getConversations,
+  postConversation,
+  getConversation,
+  postMembers,
+  getMessages,
+  getReceipts,
+  putDevice,
+  removeDevice,
 };
 
-/** The HTTP API of PROTOCOL.md, a line a call. Fixed paths come before those with a parameter. */
-export const ROUTES: readonly Route[] = [
-  { method: 'post', path: '/v1/messages', body: true, handle: postMessage },
-  { method: 'get', path: '/v1/messages/sync', body: false, handle: getSync },
-  { method: 'post', path: '/v1/messages/ack', body: true, handle: postAck },
-  { method: 'get', path: '/v1/messages/{id}', body: false, handle: getMessageState },
-  { method: 'get', path: '/v1/conversations', body: false, handle: getConversations },
-  { method: 'post', path: '/v1/conversations', body: true, handle: postConversation },
-  { method: 'get', path: '/v1/conversations/{conversation}', body: false, handle: getConversation },
-  { method: 'post', path: '/v1/conversations/{conversation}/members', body: true, handle: postMembers },
-  { method: 'get', path: '/v1/conversations/{conversation}/messages', body: false, handle: getMessages },
-  { method: 'get', path: '/v1/conversations/{conversation}/receipts', body: false, handle: getReceipts },
-  { method: 'put', path: '/v1/devices/{device}', body: true, handle: putDevice },
-  { method: 'del', path: '/v1/devices/{device}', body: false, handle: removeDevice },
-];
-
 export function serveApi(app: TemplatedApp, authenticate: Authenticate, api: Api): void {
-  for (const { method, path, body, handle } of ROUTES) {
-    const parameters = path.match(/\{\w+\}/g)?.length ?? 0;
-    const label = `${method.toUpperCase()} ${path}`;
-    app[method](
-      path.replace(/\{(\w+)\}/g, ':$1'),
-      jsonRoute(label, authenticate, body, (call) => handle(call, api), parameters),
+  for (const [name, spec] of Object.entries<CallSpec>(CALLS)) {
+    // Each gets what its own schemas have let through.
+    const handle = HANDLERS[name as CallName] as (call: unknown, api: Api) => Promise<unknown>;
+    app[spec.method === 'delete' ? 'del' : spec.method](
+      spec.path.replace(/\{(\w+)\}/g, ':$1'),
+      jsonRoute(spec, authenticate, (call) => handle(call, api)),
     );
   }
+  serveText(app, '/openapi.json', JSON.stringify(openApi()));
+  serveText(app, '/asyncapi.json', JSON.stringify(asyncApi()));
+}
+
+/** The descriptions are for anyone, a page of another origin that shows them included. */
+function serveText(app: TemplatedApp, path: string, text: string): void {
+  app.get(path, (response) => {
+    response.writeHeader('content-type', 'application/json');
+    response.writeHeader('access-control-allow-origin', '*');
+    response.end(text);
+  });
 }

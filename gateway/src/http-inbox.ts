@@ -1,20 +1,15 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { bodyTooLarge, describeIssues, sendFieldsSchema } from '@restante/shared/contract/client-frames';
 import { entryFrame } from '@restante/shared/contract/entry';
-import { deviceSchema, messageIdSchema, userSchema } from '@restante/shared/contract/ids';
+import { type AnswerOf, MAX_SYNC_ENTRIES } from '@restante/shared/contract/http-calls';
 import { deleteDevice, ensureDevice } from '@restante/shared/inbox/devices-dynamo';
 import { type Inbox, parseAck, parseAckIds, parseSync } from '@restante/shared/inbox/inbox-redis';
 import { UnavailableError } from '@restante/shared/runtime/errors';
 import { sleep } from '@restante/shared/runtime/sleep';
-import { z } from 'zod';
-import { AuthError } from './auth.ts';
-import { type Answer, type Call, Problem } from './http.ts';
+import { AuthError, type Identity } from './auth.ts';
+import { type Call, Problem } from './http.ts';
 import type { GatewayLog } from './log.ts';
 import type { SendPath } from './send.ts';
 
-const DEFAULT_SYNC_ENTRIES = 100;
-const MAX_SYNC_ENTRIES = 500;
-const MAX_ACKED_IDS = 1_000;
 /** How long a call waits for an inbox that is being rebuilt, before it says 503. */
 const REBUILD_WAIT_MS = 10_000;
 const REBUILD_POLL_MS = 50;
@@ -22,21 +17,20 @@ const REBUILD_POLL_MS = 50;
 export type InboxApi = { inbox: Inbox; dynamo: DynamoDBClient; log: GatewayLog; sendPath: SendPath };
 
 /** `POST /v1/messages`: accepted once the log has it. */
-export async function postMessage({ identity, body }: Call, { sendPath }: InboxApi): Promise<Answer> {
-  const parsed = sendFieldsSchema.safeParse(body);
-  if (!parsed.success) throw new Problem(bodyTooLarge(body) ? 'too_large' : 'bad_field', describeIssues(parsed.error));
-  const result = await sendPath.send({ user: identity.user }, parsed.data, Date.now());
+export async function postMessage(
+  { identity, body }: Call<'postMessage'>,
+  { sendPath }: InboxApi,
+): Promise<AnswerOf<'postMessage'>> {
+  const result = await sendPath.send({ user: identity.user }, body, Date.now());
   if ('code' in result) throw new Problem(result.code, result.message, result.retryAfterMs);
-  return {
-    status: 202,
-    body: { id: parsed.data.id, conversation: result.conversation, status: 'accepted', at: result.at },
-  };
+  return { id: body.id, conversation: result.conversation, status: 'accepted', at: result.at };
 }
 
 /** `GET /v1/messages/sync`: a page of the inbox for a device without a socket. Takes nothing out. */
-export async function getSync({ identity, query }: Call, api: InboxApi): Promise<Answer> {
-  const device = checkDevice(query.get('device'), identity);
-  const limit = integer(query.get('limit'), 'limit', DEFAULT_SYNC_ENTRIES, MAX_SYNC_ENTRIES);
+export async function getSync({ identity, query }: Call<'getSync'>, api: InboxApi): Promise<AnswerOf<'getSync'>> {
+  const { device } = query;
+  requireDevice(device, identity);
+  const limit = Math.min(query.limit, MAX_SYNC_ENTRIES);
   const synced = await whole(
     identity.user,
     api,
@@ -51,32 +45,19 @@ export async function getSync({ identity, query }: Call, api: InboxApi): Promise
   if (yieldedDevice !== undefined) await deleteDevice(api.dynamo, identity.user, yieldedDevice);
   const frames = page.entries.map((entry, i) => entryFrame(entry, page.firstSeq + i, gen, page.firstSeq + i <= high));
   if (page.gap) frames.unshift(entryFrame(page.gap.entry, page.gap.to, gen, false));
-  return {
-    status: 200,
-    body: { gen, acked, tail, entries: frames.map((frame) => JSON.parse(frame) as unknown), more: reached < tail },
-  };
+  const entries = frames.map((frame) => JSON.parse(frame) as AnswerOf<'getSync'>['entries'][number]);
+  return { gen, acked, tail, entries, more: reached < tail };
 }
 
-const ackSchema = z.union([
-  z.object({ device: deviceSchema, gen: z.int().min(0), seq: z.int().min(0) }),
-  z.object({
-    device: deviceSchema,
-    ids: z.array(z.object({ from: userSchema, id: messageIdSchema })).max(MAX_ACKED_IDS),
-  }),
-]);
-
 /** `POST /v1/messages/ack`: by seq, cumulative, or by ids. */
-export async function postAck({ identity, body }: Call, api: InboxApi): Promise<Answer> {
-  const parsed = ackSchema.safeParse(body);
-  if (!parsed.success)
-    throw new Problem('bad_field', 'give device, and gen with seq, or ids (at most 1,000 of {from, id})');
-  const ack = parsed.data;
-  const device = checkDevice(ack.device, identity);
+export async function postAck({ identity, body: ack }: Call<'postAck'>, api: InboxApi): Promise<AnswerOf<'postAck'>> {
+  const { device } = ack;
+  requireDevice(device, identity);
   const { user } = identity;
   const result = await whole(user, api, () => ('ids' in ack ? ackIds(user, ack, api) : ackSeq(user, ack, api)), device);
   // Makes the cursor durable, and releases what a socket of the device waits for. Lost, it is made good by the next ack: the marks stay.
   await api.log.event({ t: 'acked_by_http', user, device });
-  return { status: 200, body: { gen: result.gen, acked: result.acked } };
+  return { gen: result.gen, acked: result.acked };
 }
 
 type Acked = { is: 'partial' } | { is: 'ok'; gen: number; acked: number };
@@ -133,19 +114,8 @@ async function whole<T extends { is: string }>(
   }
 }
 
-/** @throws Problem, AuthError where the device is none, or not the token's */
-export function checkDevice(device: string | null, identity: Call['identity']): string {
-  const parsed = deviceSchema.safeParse(device);
-  if (!parsed.success) throw new Problem('bad_field', 'device: must match [A-Za-z0-9_-]{1,64}');
-  if (identity.device !== undefined && identity.device !== parsed.data)
+/** @throws AuthError where the token is another device's */
+export function requireDevice(device: string, identity: Identity): void {
+  if (identity.device !== undefined && identity.device !== device)
     throw new AuthError('the token’s dev is another device');
-  return parsed.data;
-}
-
-/** A positive integer of the query, at most `max`. @throws Problem bad_field */
-export function integer(text: string | null, name: string, fallback: number, max: number): number {
-  if (text === null) return fallback;
-  if (!/^\d{1,9}$/.test(text) || Number(text) < 1)
-    throw new Problem('bad_field', `${name}: must be an integer from 1 to ${max}`);
-  return Math.min(Number(text), max);
 }

@@ -1,32 +1,32 @@
 import { type DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
-import { messageIdSchema, userSchema } from '@restante/shared/contract/ids';
+import type { AnswerOf } from '@restante/shared/contract/http-calls';
 import { type Group, isMemberAt, membersAt } from '@restante/shared/delivery/membership';
 import { deriveState, overallState } from '@restante/shared/delivery/message-state';
 import { readGroup } from '@restante/shared/inbox/conversations-dynamo';
 import { claimedBy } from '@restante/shared/inbox/dedupe-redis';
 import { type Inbox, parseMessageFacts } from '@restante/shared/inbox/inbox-redis';
 import type { Reached, UserReceipts } from '@restante/shared/inbox/receipts-redis';
-import { type Answer, type Call, Problem } from './http.ts';
+import { type Call, Problem } from './http.ts';
 import type { ConversationsApi } from './http-conversations.ts';
 
 export type StateApi = ConversationsApi & { inbox: Inbox; partitionFor: (conversation: string) => number };
 
 /** `GET /v1/messages/{id}?from=<sender>`: where a message is, for each of its recipients. Known for as long as its id is (7 days). */
-export async function getMessageState(call: Call, api: StateApi): Promise<Answer> {
-  const id = messageIdSchema.safeParse(call.params[0]);
-  const sender = userSchema.safeParse(call.query.get('from') ?? call.identity.user);
-  if (!id.success) throw new Problem('bad_field', 'id: must match [A-Za-z0-9_-]{8,64}');
-  if (!sender.success) throw new Problem('bad_field', 'from: must be a user id');
-  const missing = new Problem('no_such_message', `there is no message ${id.data} of ${sender.data}`);
-  const claimed = await claimedBy(api.inbox.store, sender.data, id.data);
+export async function getMessageState(
+  { identity, params: { id }, query }: Call<'getMessageState'>,
+  api: StateApi,
+): Promise<AnswerOf<'getMessageState'>> {
+  const sender = query.from ?? identity.user;
+  const missing = new Problem('no_such_message', `there is no message ${id} of ${sender}`);
+  const claimed = await claimedBy(api.inbox.store, sender, id);
   if (!claimed) throw missing;
   const { conversation, position } = claimed;
   const group = conversation.startsWith('grp:') ? await readGroup(api.dynamo, conversation) : undefined;
   // Who is not in the conversation is told no more than that there is nothing for them.
-  if (!isMemberAt(conversation, group, call.identity.user, position)) throw missing;
-  const recipients = await recipientStates(conversation, position, sender.data, group, api);
+  if (!isMemberAt(conversation, group, identity.user, position)) throw missing;
+  const recipients = await recipientStates(conversation, position, sender, group, api);
   const { state } = overallState(recipients);
-  return { status: 200, body: { id: id.data, conversation, position, state, recipients } };
+  return { id, conversation, position, state, recipients };
 }
 
 async function recipientStates(

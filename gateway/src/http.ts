@@ -1,5 +1,6 @@
-import { MAX_FRAME_BYTES } from '@restante/shared/contract/client-frames';
+import { bodyTooLarge, describeIssues, MAX_FRAME_BYTES } from '@restante/shared/contract/client-frames';
 import { ERROR_CODES, type ErrorCode } from '@restante/shared/contract/codes';
+import type { CallName, CallSpec, RequestOf } from '@restante/shared/contract/http-calls';
 import type { HttpRequest, HttpResponse } from 'uws-current';
 import { AuthError, type Authenticate, type Identity } from './auth.ts';
 import { metrics } from './events.ts';
@@ -65,47 +66,60 @@ export function sendProblem(
   response.end(JSON.stringify({ type: 'about:blank', title, status, code, detail }));
 }
 
-export type Call = { identity: Identity; query: URLSearchParams; params: string[]; body: unknown };
-export type Answer = { status: number; body?: unknown };
-export type Handler = (call: Call) => Promise<Answer>;
+/** A request as a handler gets it: checked by the schemas of its call. */
+export type Call<N extends CallName> = RequestOf<N> & { identity: Identity };
+type AnyCall = { identity: Identity; params: unknown; query: unknown; body: unknown };
 
 /**
- * Wraps a handler of a JSON API: token, body (JSON, at most 64 KiB), answer, problems. Everything of the request is read before the first
- * await, and nothing is written after the client has gone, as uWebSockets demands.
+ * Wraps a handler of a JSON API: token, parameters, body (JSON, at most 64 KiB), answer, problems. Everything of the request is read before
+ * the first await, and nothing is written after the client has gone, as uWebSockets demands.
  */
-export function jsonRoute(
-  route: string,
-  authenticate: Authenticate,
-  withBody: boolean,
-  handler: Handler,
-  paramCount = 0,
-) {
+export function jsonRoute(spec: CallSpec, authenticate: Authenticate, handler: (call: AnyCall) => Promise<unknown>) {
+  const route = `${spec.method.toUpperCase()} ${spec.path}`;
+  const names = Array.from(spec.path.matchAll(/\{(\w+)\}/g), ([, name]) => name!);
   return (response: HttpResponse, request: HttpRequest): void => {
     const authorization = request.getHeader('authorization');
     const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
-    const query = new URLSearchParams(request.getQuery());
-    const params = Array.from({ length: paramCount }, (_, index) => decodeParam(request.getParameter(index) ?? ''));
+    const search = new URLSearchParams(request.getQuery());
+    const given = Object.fromEntries(names.map((name, i) => [name, decodeParam(request.getParameter(i) ?? '')]));
     let aborted = false;
     response.onAborted(() => {
       aborted = true;
     });
-    const body = withBody ? readBody(response) : Promise.resolve(undefined);
+    const read = spec.body ? readBody(response) : undefined;
     // Until it is awaited below, a body that is refused must not be an unhandled rejection.
-    body.catch(() => undefined);
-    authenticate(token)
-      .then(async (identity) => handler({ identity, query, params, body: parseJson(await body, withBody) }))
-      .then(
-        ({ status, body: answer }) => {
-          metrics.httpRequests.inc({ route, status });
-          if (!aborted) response.cork(() => sendJson(response, status, answer));
-        },
-        (error: unknown) => {
-          const { status, code, detail, retryAfterSeconds } = describe(error);
-          metrics.httpRequests.inc({ route, status });
-          if (!aborted) response.cork(() => sendProblem(response, status, code, detail, retryAfterSeconds));
-        },
-      );
+    read?.catch(() => undefined);
+    const answered = async () => {
+      const identity = await authenticate(token);
+      const params = checked(spec.params, given, 'path');
+      const query = checked(spec.query, spec.query && asked(spec.query, search), 'query');
+      const body = checked(spec.body, read && parseJson(await read), 'body');
+      return handler({ identity, params, query, body });
+    };
+    answered().then(
+      (answer) => {
+        metrics.httpRequests.inc({ route, status: spec.status });
+        if (!aborted) response.cork(() => sendJson(response, spec.status, answer));
+      },
+      (error: unknown) => {
+        const { status, code, detail, retryAfterSeconds } = describe(error);
+        metrics.httpRequests.inc({ route, status });
+        if (!aborted) response.cork(() => sendProblem(response, status, code, detail, retryAfterSeconds));
+      },
+    );
   };
+}
+
+/** What the query says of the parameters that the call knows. */
+function asked({ shape }: NonNullable<CallSpec['query']>, search: URLSearchParams): Record<string, string | undefined> {
+  return Object.fromEntries(Object.keys(shape).map((name) => [name, search.get(name) ?? undefined]));
+}
+
+/** @throws Problem too_large, bad_field */
+function checked(schema: CallSpec['body'], value: unknown, what: string): unknown {
+  const parsed = schema?.safeParse(value);
+  if (!parsed || parsed.success) return parsed?.data;
+  throw new Problem(bodyTooLarge(value) ? 'too_large' : 'bad_field', describeIssues(parsed.error, what));
 }
 
 function describe(error: unknown): { status: number; code: ErrorCode; detail: string; retryAfterSeconds?: number } {
@@ -150,8 +164,7 @@ function readBody(response: HttpResponse): Promise<Buffer> {
   });
 }
 
-function parseJson(body: Buffer | undefined, withBody: boolean): unknown {
-  if (!withBody || body === undefined) return undefined;
+function parseJson(body: Buffer): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {

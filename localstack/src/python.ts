@@ -2,15 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { onPath } from './toolchain.ts';
 
-/** LocalStack's last release without a token runs from it, and its pins were made for it. */
+/** LocalStack's last release without a token runs from it, and all pins were made for it. */
 const VERSION = '3.11';
 const PROBE = 'import ensurepip, sys; print("%d.%d" % sys.version_info[:2])';
 
 /** A Python of that version that can make a venv. @throws Error that names the one command, where there is none */
-export function findPython(): string {
+export function findPython(wantedBy: string): string {
   const found = [`python${VERSION}`, 'python3'].find((command) => answers(command));
   if (found === undefined)
-    throw new Error(`sns: Python ${VERSION} with its venv module is needed for LocalStack. ${howToInstall()}`);
+    throw new Error(`${wantedBy}: Python ${VERSION} with its venv module is needed. ${howToInstall()}`);
   return found;
 }
 

@@ -8,12 +8,11 @@ import type {
   MembersCommand,
   SendCommand,
 } from '@restante/shared/contract/events';
+import { MAX_MEMBERS } from '@restante/shared/contract/http-calls';
 import { parseConversation } from '@restante/shared/contract/ids';
 import { type Group, isMemberAt, membersAt } from '@restante/shared/delivery/membership';
 import type { Item } from '@restante/shared/runtime/dynamo';
 import type { Conversations, MembershipRows } from './conversations.ts';
-
-export const MAX_MEMBERS = 1_000;
 
 /** A command at its place in the log. */
 export type Placed<C extends IncomingCommand = IncomingCommand> = { command: C; position: number; storedAt: number };

@@ -8,9 +8,10 @@ export const MAX_ATTACHMENTS = 10;
 export const MAX_WATCHED_USERS = 200;
 export const MAX_TTL_SECONDS = 365 * 24 * 3600;
 
-const seq = z.int().min(0);
-const generation = z.int().min(0);
-const position = z.int().min(0);
+export const seq = z.int().min(0).describe('a place in the inbox of a user, within one generation');
+export const generation = z.int().min(0).describe('a generation of an inbox');
+export const position = z.int().min(0).describe('a place in a conversation: grows, with gaps');
+export const ttlSeconds = z.int().min(1).max(MAX_TTL_SECONDS);
 
 /** Bytes of a string in UTF-8, without allocating it; a lone surrogate counts as the three bytes of U+FFFD. */
 export function utf8Bytes(text: string): number {
@@ -27,7 +28,7 @@ export function utf8Bytes(text: string): number {
   return bytes;
 }
 
-const attachmentSchema = z.object({
+export const attachmentSchema = z.object({
   url: z.url().max(2048),
   contentType: z.string().min(1).max(255),
   bytes: z.int().min(0),
@@ -37,14 +38,17 @@ const attachmentSchema = z.object({
 /** What the sender says of a message; `send` and `POST /v1/messages` add exactly one of `to` and `conversation`. */
 export const messageFields = {
   id: messageIdSchema,
-  body: z.string().refine((text) => utf8Bytes(text) <= MAX_BODY_BYTES, `over ${MAX_BODY_BYTES} bytes`),
+  body: z
+    .string()
+    .refine((text) => utf8Bytes(text) <= MAX_BODY_BYTES, `over ${MAX_BODY_BYTES} bytes`)
+    .meta({ maxLength: MAX_BODY_BYTES, description: `opaque, at most ${MAX_BODY_BYTES} bytes of UTF-8` }),
   kind: z
     .string()
     .regex(/^[A-Za-z0-9_.-]{1,32}$/, 'must match [A-Za-z0-9_.-]{1,32}')
     .optional(),
   replyTo: messageIdSchema.optional(),
   attachments: z.array(attachmentSchema).max(MAX_ATTACHMENTS).optional(),
-  ttlSeconds: z.int().min(1).max(MAX_TTL_SECONDS).optional(),
+  ttlSeconds: ttlSeconds.optional(),
   urgent: z.boolean().optional(),
 };
 export const sendFieldsSchema = z
@@ -52,10 +56,11 @@ export const sendFieldsSchema = z
   .refine((send) => (send.to === undefined) !== (send.conversation === undefined), {
     message: 'give exactly one of to and conversation',
     path: ['to'],
-  });
+  })
+  .meta({ oneOf: [{ required: ['to'] }, { required: ['conversation'] }] });
 export type SendFields = z.infer<typeof sendFieldsSchema>;
 
-const clientFrameSchemas = {
+export const clientFrameSchemas = {
   send: sendFieldsSchema,
   ack: z.object({ seq, gen: generation }),
   nack: z.object({ seq, gen: generation, reason: z.string().max(500) }),
@@ -117,10 +122,10 @@ export function bodyTooLarge(value: unknown): boolean {
   return typeof body === 'string' && utf8Bytes(body) > MAX_BODY_BYTES;
 }
 
-/** The first problems of a failed parse, each with the path of its field. */
-export function describeIssues(error: z.ZodError): string {
+/** The first problems of a failed parse, each with the path of its field; `whole` is what the value is called as a whole. */
+export function describeIssues(error: z.ZodError, whole = 'frame'): string {
   return error.issues
     .slice(0, 3)
-    .map((issue) => `${issue.path.join('.') || 'frame'}: ${issue.message}`)
+    .map((issue) => `${issue.path.join('.') || whole}: ${issue.message}`)
     .join('; ');
 }

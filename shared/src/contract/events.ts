@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageFields } from './client-frames.ts';
 import { conversationSchema, deviceSchema, messageIdSchema, userSchema } from './ids.ts';
-import type { ServerFrame } from './server-frames.ts';
+import { serverFrameSchema } from './server-frames.ts';
 
 /** Kafka's topics. What each carries, its key and its codec are below: one schema an event. */
 export const TOPICS = {
@@ -62,7 +62,7 @@ const membersCommand = z.object({
 });
 export type MembersCommand = z.infer<typeof membersCommand>;
 
-const incomingCommand = z.discriminatedUnion('t', [sendCommand, deleteCommand, createCommand, membersCommand]);
+export const incomingCommand = z.discriminatedUnion('t', [sendCommand, deleteCommand, createCommand, membersCommand]);
 export type IncomingCommand = z.infer<typeof incomingCommand>;
 export const incomingKey = (command: IncomingCommand): string => command.conversation;
 
@@ -79,7 +79,7 @@ function isEntryText(text: string): boolean {
 }
 
 const session = { user: userSchema, device: deviceSchema, conn: z.string(), slot: z.int().min(0) };
-const userEvent = z.discriminatedUnion('t', [
+export const userEvent = z.discriminatedUnion('t', [
   z.object({
     t: z.literal('user_connected'),
     ...session,
@@ -122,23 +122,32 @@ export const userEventKey = (event: UserEvent): string => event.user;
 
 // ---- outgoing_messages: partition = slot of the gateway
 
-/** What a gateway is told to do with one of its connections. `conn` unknown: dropped, the inbox has it (decision 12). */
-export type OutgoingOp =
+const conn = z.string();
+const gen = z.int();
+const seq = z.int();
+
+/**
+ * What a gateway is told to do with one of its connections. `conn` unknown: dropped, the inbox has it (decision 12). Never parsed by this: it
+ * is ours, and costs nothing so; its type and its description come from it.
+ */
+export const outgoingOp = z.discriminatedUnion('t', [
   /** Entries `entries[e[0]]`, `entries[e[1]]` … of the record, as seq `q`, `q + 1` …; those up to seq `r` may have been sent before. */
-  | { t: 'deliver'; conn: string; gen: number; q: number; e: number[]; r: number }
+  z.object({ t: z.literal('deliver'), conn, gen, q: seq, e: z.array(z.int()), r: seq }),
   /** A gap as an entry of its own, `entries[e]`, seq `q`: stands for several seqs, so nothing in `deliver` could. */
-  | { t: 'gap'; conn: string; gen: number; from: number; q: number; e: number }
+  z.object({ t: z.literal('gap'), conn, gen, from: seq, q: seq, e: z.int() }),
   /** The backlog ends at `seq`. */
-  | { t: 'drained'; conn: string; gen: number; seq: number }
+  z.object({ t: z.literal('drained'), conn, gen, seq }),
   /** The inbox was rebuilt. Where the connection has had no welcome yet (it waited for the rebuild), this is its welcome. */
-  | { t: 'reset'; conn: string; gen: number; acked: number; tail: number }
+  z.object({ t: z.literal('reset'), conn, gen, acked: seq, tail: seq }),
   /** This is how far the inbox goes: whoever has written less asks for a refill. */
-  | { t: 'probe'; conn: string; gen: number; tail: number }
-  | { t: 'stored'; conn: string; id: string; conversation: string; position: number; at: number }
-  | { t: 'rejected'; conn: string; id: string; code: string; message: string }
+  z.object({ t: z.literal('probe'), conn, gen, tail: seq }),
+  z.object({ t: z.literal('stored'), conn, id: z.string(), conversation: z.string(), position: z.int(), at: z.int() }),
+  z.object({ t: z.literal('rejected'), conn, id: z.string(), code: z.string(), message: z.string() }),
   /** A frame as it is: receipts, typing, presence. */
-  | { t: 'frame'; conn: string; frame: ServerFrame }
-  | { t: 'close'; conn: string; code: number; reason: string };
+  z.object({ t: z.literal('frame'), conn, frame: serverFrameSchema }),
+  z.object({ t: z.literal('close'), conn, code: z.int(), reason: z.string() }),
+]);
+export type OutgoingOp = z.infer<typeof outgoingOp>;
 export type OutgoingRecord = { ops: OutgoingOp[]; entries: string[] };
 
 /** First line the ops, then an entry a line: JSON text has no raw newline, so entries need no second encoding. */
@@ -157,7 +166,7 @@ export function decodeOutgoing(text: string): OutgoingRecord {
 
 // ---- dead_letters: key = source
 
-const deadLetter = z.object({
+export const deadLetter = z.object({
   source: z.string(),
   reason: z.string(),
   at: z.int(),

@@ -11,7 +11,12 @@ export const deviceSchema = z.string().regex(DEVICE_PATTERN, 'must match [A-Za-z
 export const messageIdSchema = z.string().regex(MESSAGE_ID_PATTERN, 'must match [A-Za-z0-9_-]{8,64}');
 export const conversationSchema = z
   .string()
-  .refine((value) => parseConversation(value) !== undefined, 'must be dm:<userA>:<userB>, sorted, or grp:<id>');
+  .refine((value) => parseConversation(value) !== undefined, 'must be dm:<userA>:<userB>, sorted, or grp:<id>')
+  .meta({
+    // What of it a pattern can say; that the two users are sorted it can't.
+    pattern: '^(dm:[A-Za-z0-9_.@-]{1,128}:[A-Za-z0-9_.@-]{1,128}|grp:[A-Za-z0-9_-]{1,64})$',
+    description: 'dm:<userA>:<userB>, the two sorted by code unit, or grp:<id>',
+  });
 
 /** The two members of a direct conversation, or none where anybody may be a member (a group). */
 export type ConversationParts = { kind: 'dm'; members: readonly [string, string] } | { kind: 'group'; id: string };
