@@ -132,13 +132,23 @@ export class Connections {
 
   /** Says `bye` to all, with reconnects spread over `spreadMs`, and closes. @returns once the sockets are closed */
   async drain(code: number, reason: string, spreadMs: number): Promise<void> {
-    for (const connection of [...this.all.values()]) {
-      write(connection, { t: 'bye', code, reason, reconnectAfterMs: Math.round(Math.random() * spreadMs) });
-      this.close(connection, code, reason);
-    }
+    for (const connection of [...this.all.values()]) this.dismiss(connection, code, reason, spreadMs);
     const end = Date.now() + CLOSE_GRACE_MS;
     while (this.all.size > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
     for (const connection of [...this.all.values()]) connection.socket?.close();
+  }
+
+  /** Says `bye` to one, with a reconnect within `spreadMs`, and closes. */
+  dismiss(connection: Connection, code: number, reason: string, spreadMs: number): void {
+    const reconnectAfterMs = Math.round(Math.random() * spreadMs);
+    // One that still waits for its inbox gets the close alone: the welcome is the first frame, always.
+    if (connection.gen !== undefined) write(connection, { t: 'bye', code, reason, reconnectAfterMs });
+    this.close(connection, code, reason);
+    // One that reads nothing would keep what was already written to it, and the close with it.
+    const { socket } = connection;
+    setTimeout(() => {
+      if (!connection.closed) socket?.close();
+    }, CLOSE_GRACE_MS).unref();
   }
 
   #publishConnected(connection: Connection): void {
@@ -173,9 +183,7 @@ export class Connections {
   }
 
   #expire(connection: Connection): void {
-    const { code } = CLOSE.tokenExpired;
-    write(connection, { t: 'bye', code, reason: 'the token has expired', reconnectAfterMs: 0 });
-    this.close(connection, code, 'the token has expired');
+    this.dismiss(connection, CLOSE.tokenExpired.code, 'the token has expired', 0);
   }
 
   /** Says of a tenth of the connections that they are open, and finds those that were replaced or whose inbox was lost. */

@@ -317,3 +317,13 @@ it('writes every entry once, in order, whatever is lost, repeated or out of orde
     }),
   );
 });
+
+it('what is ephemeral is not written before the welcome', () => {
+  const presence: OutgoingOp = { t: 'frame', conn: 'c1', frame: { t: 'presence', user: 'bob', online: true } };
+  connection.gen = undefined;
+  give(presence);
+  expect(socket.take()).toEqual([]);
+  connection.goTo(1, 0);
+  give(presence);
+  expect(socket.take()).toMatchObject([{ t: 'presence', user: 'bob' }]);
+});

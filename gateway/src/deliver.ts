@@ -87,7 +87,8 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
       return;
     }
     case 'frame':
-      return write(connection, op.frame);
+      // The welcome is the first frame, always; what is ephemeral does not wait for it.
+      return connection.gen === undefined ? undefined : write(connection, op.frame);
     case 'close':
       return options.close(connection, op.code, op.reason);
   }

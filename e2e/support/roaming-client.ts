@@ -1,0 +1,93 @@
+import { TestClient } from './client.ts';
+import { DeviceRules } from './protocol-rules.ts';
+
+const RETRY_MS = 200;
+
+/**
+ * A device that stays connected as an app does: it goes to the next gateway when its socket closes, after `reconnectAfterMs` where it was told,
+ * and sends again, in order, what nobody has answered. Its rules hold all its connections against PROTOCOL.md.
+ */
+export class RoamingClient {
+  readonly user: string;
+  readonly rules: DeviceRules;
+  /** `bye` frames that it was sent, with the code of the close that followed. */
+  readonly byes: { code: number; reconnectAfterMs: number; closed: number }[] = [];
+  /** Ids of messages, in the order of their first coming. */
+  readonly received = new Set<string>();
+  readonly #urls: readonly string[];
+  readonly #token: string;
+  /** Sent and not accepted yet, oldest first. */
+  readonly #outbox = new Map<string, string>();
+  #turn: number;
+  #client: TestClient | undefined;
+  #ended = false;
+  #running: Promise<void> | undefined;
+  #up: () => void = () => {};
+
+  constructor(user: string, token: string, urls: readonly string[], turn: number) {
+    this.user = user;
+    this.rules = new DeviceRules(`${user}/phone`);
+    this.#urls = urls;
+    this.#token = token;
+    this.#turn = turn;
+  }
+
+  /** @returns once it is connected for the first time */
+  start(): Promise<void> {
+    const up = new Promise<void>((resolve) => {
+      this.#up = resolve;
+    });
+    this.#running = this.#run();
+    return up;
+  }
+
+  send(id: string, to: string): void {
+    this.#outbox.set(id, to);
+    this.#write(id, to);
+  }
+
+  get unanswered(): number {
+    return this.#outbox.size;
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    this.#client?.socket.close(1000);
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended) {
+      const url = this.#urls[this.#turn++ % this.#urls.length]!;
+      const device = { url, user: this.user, device: 'phone', token: this.#token };
+      const client = await TestClient.open({
+        ...device,
+        rules: this.rules,
+        waitForWelcome: false,
+        onFrame: (frame) => {
+          if (frame.t === 'message') this.received.add(String(frame.id));
+          if (frame.t === 'accepted') this.#outbox.delete(String(frame.id));
+        },
+      }).catch(() => undefined);
+      if (!client) {
+        await pause(RETRY_MS);
+        continue;
+      }
+      this.#client = client;
+      this.#up();
+      for (const [id, to] of this.#outbox) this.#write(id, to);
+      await new Promise((resolve) => client.socket.once('close', resolve));
+      const bye = client.first('bye');
+      const reconnectAfterMs = Number(bye?.reconnectAfterMs ?? 0);
+      if (bye) this.byes.push({ code: Number(bye.code), reconnectAfterMs, closed: client.closed!.code });
+      await pause(reconnectAfterMs);
+    }
+  }
+
+  #write(id: string, to: string): void {
+    const client = this.#client;
+    if (client?.socket.readyState === client?.socket.OPEN) client?.send({ t: 'send', id, to, body: `body of ${id}` });
+  }
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
