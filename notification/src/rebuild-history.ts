@@ -77,7 +77,12 @@ async function readOne(conversation: string, query: HistoryQuery, dynamo: Dynamo
   });
 }
 
-type HistoryItem = { position: number; entry: EntryText };
+type HistoryItem = {
+  position: number;
+  entry: EntryText;
+  /** Whether its sender's devices got a copy, where messaging knew it. */
+  copied: boolean | undefined;
+};
 type Frame = {
   t: 'message' | 'deleted' | 'members';
   from?: string;
@@ -90,7 +95,7 @@ type Frame = {
 
 function toKept(
   user: string,
-  { position, entry }: HistoryItem,
+  { position, entry, copied }: HistoryItem,
   partition: number,
   conversation: string,
   group: Group | undefined,
@@ -100,7 +105,8 @@ function toKept(
   if (!mayReceive(conversation, group, user, position, frame.t)) return undefined;
   const author = frame.t === 'message' ? frame.from : frame.t === 'deleted' ? frame.by : undefined;
   const own = author === user && conversation !== `dm:${user}:${user}`;
-  if (own && !ownCopies) return undefined;
+  // What was sent while there was one device would come to it behind what it has had since.
+  if (own && (!ownCopies || copied === false)) return undefined;
   const expiresAtMs = frame.ttlSeconds === undefined ? 0 : (frame.sentAt ?? 0) + frame.ttlSeconds * 1000;
   const storedAt = frame.storedAt ?? frame.at ?? 0;
   return { partition, position, storedAt, expiresAtMs, entry: own ? ownCopy(entry) : entry, conversation };
@@ -144,7 +150,7 @@ async function readItems(
     );
     for (const item of Items ?? []) {
       const position = Number(item.position?.N);
-      if (position < cut) items.push({ position, entry: item.entry?.S ?? '{}' });
+      if (position < cut) items.push({ position, entry: item.entry?.S ?? '{}', copied: item.copied?.BOOL });
     }
     from = LastEvaluatedKey;
   } while (from && items.length < most);

@@ -32,6 +32,8 @@ type Logged = {
   storedAt: number;
   from: string;
   entry: string;
+  /** Whether the sender's devices were given a copy. */
+  copied: boolean | undefined;
   deletes?: number;
 };
 type Device = Omit<DeviceRow, 'push'> & { cursors: Map<string, number>; marks: Map<string, number> };
@@ -53,12 +55,13 @@ async function write(world: World): Promise<void> {
   const { signal } = new AbortController();
   const below = log.filter(({ partition, position }) => position < world.cut.get(partition)!);
   const messages = below.map(
-    ({ conversation, position, from, entry }): Item => ({
+    ({ conversation, position, from, entry, copied }): Item => ({
       conversation: { S: conversation },
       position: { N: String(position) },
       id: { S: 'id' },
       from: { S: from },
       entry: { S: entry },
+      ...(copied === undefined ? {} : { copied: { BOOL: copied } }),
     }),
   );
   const targets = new Map(below.flatMap((one) => (one.deletes === undefined ? [] : [[key(one, one.deletes), one]])));
@@ -101,12 +104,13 @@ async function write(world: World): Promise<void> {
   ]);
 }
 
-/** What the user is sent of a record, if anything: own copies only with several devices. */
-function shown(world: World, { conversation, position, from, entry }: Logged): string | undefined {
-  const { user, group, devices } = world;
+/** What the user is sent of a record, if anything: own copies only with several devices, as there were when it was sent. */
+function shown(world: World, { conversation, partition, position, from, entry, copied }: Logged): string | undefined {
+  const { user, group, devices, cut } = world;
   if (conversation === group.conversation && (position < group.joined || position >= group.left)) return undefined;
   if (from !== user || conversation === directConversation(user, user)) return entry;
-  return devices.length > 1 ? ownCopy(entry) : undefined;
+  const before = copied === false && position < cut.get(partition)!;
+  return devices.length > 1 && !before ? ownCopy(entry) : undefined;
 }
 const acked = ({ first, bornAt, cursors, marks }: Device, { conversation, position, storedAt }: Logged): boolean => {
   const cursor = Math.max(cursors.get(conversation) ?? -1, marks.get(conversation) ?? -1);
@@ -134,6 +138,7 @@ const key = ({ conversation }: Logged, position: number) => `${conversation} ${p
 const record = fc.record({
   where: fc.nat({ max: 3 }),
   own: fc.boolean(),
+  copied: fc.option(fc.boolean(), { nil: undefined }),
   deletes: fc.option(fc.nat({ max: 5 }), { freq: 5 }),
   gap: fc.integer({ min: 1, max: 3 }),
 });
@@ -163,7 +168,7 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
   ];
   const offsets = [0, 0];
   const log: Logged[] = [];
-  records.forEach(({ where, own, deletes, gap }, i) => {
+  records.forEach(({ where, own, copied, deletes, gap }, i) => {
     const conversation = conversations[where]!;
     const partition = where % 2;
     offsets[partition]! += gap;
@@ -184,6 +189,7 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
       storedAt,
       from,
       entry,
+      copied,
       ...(target === undefined ? {} : { deletes: target }),
     });
   });
@@ -252,7 +258,13 @@ describe('a rebuild', () => {
 
   it('counts what it gave, so that a replay of the log puts none of it in again', async () => {
     const world = build({
-      records: Array.from({ length: 8 }, (_, i) => ({ where: i % 2, own: false, deletes: null, gap: 1 })),
+      records: Array.from({ length: 8 }, (_, i) => ({
+        where: i % 2,
+        own: false,
+        copied: undefined,
+        deletes: null,
+        gap: 1,
+      })),
       devices: [{ first: true, cursors: [null, null, null, null], inRedis: false }],
       aged: 0,
       cuts: [9, 9],
@@ -270,7 +282,7 @@ describe('a rebuild', () => {
 
   it('of more than an inbox takes keeps the newest, and shows the rest as a gap to who has not acked it', async () => {
     const world = build({
-      records: Array.from({ length: 7 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      records: Array.from({ length: 7 }, () => ({ where: 0, own: false, copied: undefined, deletes: null, gap: 1 })),
       devices: [
         { first: true, cursors: [null, null, null, null], inRedis: false },
         { first: true, cursors: [5, null, null, null], inRedis: true },
@@ -290,7 +302,7 @@ describe('a rebuild', () => {
 
   it('keeps positions in order where the clock of the log was set back', async () => {
     const world = build({
-      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, copied: undefined, deletes: null, gap: 1 })),
       devices: [],
       aged: 0,
       cuts: [9, 9],
@@ -308,7 +320,7 @@ describe('a rebuild', () => {
 
   it('of one inbox by several at once is done once', async () => {
     const world = build({
-      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, copied: undefined, deletes: null, gap: 1 })),
       devices: [{ first: true, cursors: [null, null, null, null], inRedis: false }],
       aged: 0,
       cuts: [9, 9],
@@ -325,7 +337,7 @@ describe('a rebuild', () => {
 
   it('reads the devices and cursors that were written', async () => {
     const world = build({
-      records: [{ where: 0, own: false, deletes: null, gap: 1 }],
+      records: [{ where: 0, own: false, copied: undefined, deletes: null, gap: 1 }],
       devices: [{ first: true, cursors: [7, null, 3, null], inRedis: false }],
       aged: 0,
       cuts: [0, 0],
