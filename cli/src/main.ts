@@ -7,6 +7,7 @@ import { listenCommand } from './commands/listen.ts';
 import { sendCommand } from './commands/send.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
+import { traceCommand } from './commands/trace.ts';
 
 const COMMANDS: readonly Command[] = [
   tokenCommand,
@@ -15,6 +16,7 @@ const COMMANDS: readonly Command[] = [
   inboxCommand,
   deadLettersCommand,
   statusCommand,
+  traceCommand,
   doctorCommand,
 ];
 

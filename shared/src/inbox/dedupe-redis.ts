@@ -7,6 +7,10 @@ export type Claim = Claimed & { sender: string; id: string };
 
 const dedupeKey = (sender: string, id: string): string => `dedupe:{${sender}}:${id}`;
 
+/** What the keys of an id look like, whoever sent it: for operators, who may not know. */
+export const claimPattern = (id: string): string => dedupeKey('*', id);
+export const senderOfClaim = (key: string): string => key.slice('dedupe:{'.length, key.lastIndexOf('}'));
+
 const claimText = ({ position, conversation, hash }: Claimed): string => `${position} ${conversation} ${hash}`;
 
 /** SHA-256 of what makes two sends the same, in base64url. */

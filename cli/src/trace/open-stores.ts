@@ -1,0 +1,58 @@
+import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
+import { POISON_RULE } from '@restante/shared/inbox/scripts';
+import { kafkaAuth } from '@restante/shared/kafka/auth';
+import { createKafka } from '@restante/shared/kafka/client';
+import { partitionOfKey } from '@restante/shared/kafka/murmur2';
+import { incomingTopic, logEnds, withAdmin } from '@restante/shared/kafka/topics';
+import { createDynamo } from '@restante/shared/runtime/dynamo';
+import { RedisStore } from '@restante/shared/runtime/redis';
+import type { SettingsOf } from '@restante/shared/runtime/settings';
+import { pino } from 'pino';
+import type { SETTINGS } from '../commands/trace.ts';
+import type { TraceStores } from './read-trace.ts';
+
+const READY_MS = 10_000;
+
+/** The stores as the services see them. @throws UnavailableError, KafkaJSError where one is not reachable */
+export async function openStores(
+  settings: SettingsOf<(typeof SETTINGS)[number]>,
+): Promise<TraceStores & { close(): Promise<void> }> {
+  const logger = pino({ level: 'silent' });
+  const redis = new RedisStore({
+    url: settings.REDIS_URL,
+    cluster: settings.REDIS_CLUSTER,
+    username: settings.REDIS_USERNAME,
+    password: settings.REDIS_PASSWORD,
+    logger,
+  });
+  const inbox = new Inbox(redis, {
+    retentionSeconds: settings.INBOX_RETENTION_SECONDS,
+    maxEntries: settings.INBOX_MAX_ENTRIES,
+    maxBytes: settings.INBOX_MAX_BYTES,
+    windowEntries: settings.WINDOW_ENTRIES,
+    deviceRetentionSeconds: settings.DEVICE_RETENTION_SECONDS,
+    maxDevices: settings.DEVICES_PER_USER,
+    poison: POISON_RULE,
+  });
+  const dynamo = createDynamo({ endpoint: settings.DYNAMODB_ENDPOINT, region: settings.AWS_REGION });
+  const close = async () => {
+    await redis.close();
+    dynamo.destroy();
+  };
+  const kafka = createKafka({
+    brokers: settings.KAFKA_BROKERS,
+    clientId: 'restante-trace',
+    logger,
+    ...kafkaAuth(settings),
+  });
+  const topic = incomingTopic(settings.INCOMING_EPOCH);
+  try {
+    const [ends] = await Promise.all([withAdmin(kafka, (admin) => logEnds(admin, topic)), redis.ready(READY_MS)]);
+    const partitionFor = (conversation: string) => partitionOfKey(conversation, ends.size);
+    return { redis, inbox, dynamo, receipts: new ReceiptStore(redis, dynamo), partitionFor, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,151 @@
+import { type DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
+import { entryPosition } from '@restante/shared/contract/entry';
+import { deriveState, type RecipientState, type StateReason } from '@restante/shared/delivery/message-state';
+import { readGroup } from '@restante/shared/inbox/conversations-dynamo';
+import { type Claimed, claimedBy, claimPattern, senderOfClaim } from '@restante/shared/inbox/dedupe-redis';
+import { type FactStores, readMessageFacts } from '@restante/shared/inbox/message-facts';
+import { inboxKeys } from '@restante/shared/inbox/scripts';
+import type { RedisStore } from '@restante/shared/runtime/redis';
+import { Cluster } from 'ioredis';
+import { FailedError } from '../command.ts';
+
+/** Entries of an inbox that are looked at, newest first, for when one was put there: only those still in it tell. */
+const ENTRIES_LOOKED_AT = 1_000;
+const SCAN_COUNT = 10_000;
+/** Inboxes that are read at once. */
+const PARALLEL = 50;
+
+/** A time, `not kept` where it happened but nobody noted when, absent where it did not. */
+export type Moment = number | 'not kept';
+export type RecipientTrace = {
+  user: string;
+  state: RecipientState;
+  reason?: StateReason;
+  inboxed?: Moment;
+  /** The last push to the user since it was stored. */
+  pushed?: Moment;
+  delivered?: Moment;
+  read?: Moment;
+};
+export type Trace = {
+  id: string;
+  from: string;
+  conversation: string;
+  position: number;
+  accepted: Moment;
+  stored?: Moment;
+  expires?: number;
+  deleted?: { by: string; at: number };
+  recipients: RecipientTrace[];
+};
+
+export type TraceStores = FactStores & { redis: RedisStore };
+
+/** @throws FailedError where there is no such message, or there are several: the sender tells them apart */
+export async function readTrace(id: string, sender: string | undefined, stores: TraceStores): Promise<Trace> {
+  const { from, claimed } = await findClaim(id, sender, stores.redis);
+  const { conversation, position } = claimed;
+  const group = conversation.startsWith('grp:') ? await readGroup(stores.dynamo, conversation) : undefined;
+  const [{ stored, recipients }, deleted] = await Promise.all([
+    readMessageFacts({ conversation, position, sender: from, group }, stores),
+    readTombstone(stores.dynamo, conversation, position),
+  ]);
+  const nowMs = Date.now();
+  const traces: RecipientTrace[] = [];
+  for (let i = 0; i < recipients.length; i += PARALLEL) {
+    const part = recipients.slice(i, i + PARALLEL).map(async ({ user, facts }): Promise<RecipientTrace> => {
+      const { at: _, ...state } = deriveState(facts, nowMs);
+      const listedAt = facts.inboxed ? await listedAtOf(user, conversation, position, stores.redis) : undefined;
+      const pushed = (facts.pushedAtMs ?? 0) >= (facts.storedAtMs ?? Infinity) ? facts.pushedAtMs : undefined;
+      return {
+        user,
+        ...state,
+        ...moment('inboxed', facts.inboxed, listedAt),
+        ...moment('pushed', pushed !== undefined, pushed),
+        ...moment('delivered', facts.delivered, facts.deliveredAtMs),
+        ...moment('read', facts.read, facts.readAtMs),
+      };
+    });
+    traces.push(...(await Promise.all(part)));
+  }
+  return {
+    id,
+    from,
+    conversation,
+    position,
+    accepted: stored?.sentAt ?? 'not kept',
+    ...moment('stored', stored !== undefined, stored?.storedAt),
+    ...(stored?.expiresAtMs === undefined ? {} : { expires: stored.expiresAtMs }),
+    ...(deleted ? { deleted } : {}),
+    recipients: traces,
+  };
+}
+
+function moment<K extends string>(name: K, happened: boolean, at: number | undefined): { [N in K]?: Moment } {
+  return (happened ? { [name]: at ?? 'not kept' } : {}) as { [N in K]?: Moment };
+}
+
+async function findClaim(
+  id: string,
+  sender: string | undefined,
+  redis: RedisStore,
+): Promise<{ from: string; claimed: Claimed }> {
+  const senders = sender === undefined ? await sendersOf(id, redis) : [sender];
+  if (senders.length > 1)
+    throw new FailedError(`${senders.join(', ')} have sent a message ${id}`, 'say whose: --from USER');
+  const [from] = senders;
+  const claimed = from === undefined ? undefined : await claimedBy(redis, from, id);
+  if (from === undefined || claimed === undefined) {
+    throw new FailedError(
+      `there is no message ${id}${sender === undefined ? '' : ` of ${sender}`}`,
+      'ids are known for 7 days (DEDUPE_SECONDS); what was rejected, or is not stored yet, is not traced',
+    );
+  }
+  return { from, claimed };
+}
+
+/** By looking at every key there is: nothing waits for it, but it takes its time where there are many. */
+async function sendersOf(id: string, redis: RedisStore): Promise<string[]> {
+  const nodes = redis.client instanceof Cluster ? redis.client.nodes('master') : [redis.client];
+  const senders = new Set<string>();
+  for (const node of nodes) {
+    let cursor = '0';
+    do {
+      const [next, keys] = await node.scan(cursor, 'MATCH', claimPattern(id), 'COUNT', SCAN_COUNT);
+      for (const key of keys) senders.add(senderOfClaim(key));
+      cursor = next;
+    } while (cursor !== '0');
+  }
+  return [...senders].sort();
+}
+
+/** When an entry was put into an inbox: each element begins with it. */
+async function listedAtOf(
+  user: string,
+  conversation: string,
+  position: number,
+  { client }: RedisStore,
+): Promise<number | undefined> {
+  const elements = await client.lrange(inboxKeys(user)[0]!, -ENTRIES_LOOKED_AT, -1);
+  const wanted = `"conversation":${JSON.stringify(conversation)}`;
+  for (const element of elements) {
+    const entry = element.slice(element.indexOf('{'));
+    if (entryPosition(entry) === position && entry.includes(wanted)) return Number.parseInt(element, 10);
+  }
+  return undefined;
+}
+
+async function readTombstone(
+  dynamo: DynamoDBClient,
+  conversation: string,
+  position: number,
+): Promise<{ by: string; at: number } | undefined> {
+  const { Item } = await dynamo.send(
+    new GetItemCommand({
+      TableName: 'tombstones',
+      Key: { conversation: { S: conversation }, position: { N: String(position) } },
+      ConsistentRead: true,
+    }),
+  );
+  return Item && { by: Item.by?.S ?? '', at: Number(Item.at?.N) };
+}
