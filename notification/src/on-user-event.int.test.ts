@@ -1,8 +1,8 @@
 import { decodeDeadLetter, TOPICS, type UserEvent } from '@restante/shared/contract/events';
-import { positions } from '@restante/shared/inbox/test-inbox';
+import { entryAt, inboxEntry, positions } from '@restante/shared/inbox/test-inbox';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readCursors } from './cursors-dynamo.ts';
-import { onUserEvents } from './on-user-event.ts';
+import { onUserEvents, PAGES_AT_ONCE } from './on-user-event.ts';
 import { NotificationRig } from './test-notification.ts';
 
 const notification = new NotificationRig();
@@ -157,6 +157,53 @@ describe('acks', () => {
       { t: 'drained', seq: 12 },
     ]);
     expect([...(await readCursors(notification.dynamo, rig.user)).values()]).toEqual([10]);
+  });
+});
+
+describe('when all come back at once', () => {
+  const LIGHT = 300;
+  const ENTRIES = 8;
+  const BODY_BYTES = 8_000;
+
+  /** A user who waits with this many entries. @returns the event of the connection */
+  async function comesBack(count: number, body: string): Promise<UserEvent> {
+    await rig.whole();
+    const { inbox, user } = rig;
+    const entries = positions(1, count).map((position) => inboxEntry(position, { entry: entryAt(position, { body }) }));
+    for (let i = 0; i < count; i += 500) await inbox.run([inbox.enqueueCall(user, 0, entries.slice(i, i + 500))]);
+    await rig.connect('d1', user);
+    return connected('d1', user);
+  }
+  const ackedBy = ({ user }: UserEvent, gen: number, seq: number): UserEvent => ({
+    ...{ t: 'acked', user, device: 'd1', conn: user, slot: 1 },
+    ...{ gen, seq, position: seq },
+  });
+  type Told = { t: string; conn: string; gen: number; positions: number[] };
+  const toldOf = (all: Told[], t: string, user: string) => all.filter((op) => op.t === t && op.conn === user);
+
+  it('an inbox of hundreds takes its turn, a page a time, and holds nobody up; what is read is bounded', async () => {
+    const heavy = await comesBack(900, 'x');
+    const light: UserEvent[] = [];
+    // Another text for each: what is the same for many is in a record once.
+    for (let i = 0; i < LIGHT; i++) light.push(await comesBack(ENTRIES, `${i} `.padEnd(BODY_BYTES, 'y')));
+    notification.producer.mostHeldBytes = 0;
+    await on(heavy, ...light);
+    const told = notification.told() as Told[];
+    const pages = toldOf(told, 'deliver', heavy.user);
+    expect(pages.map((page) => page.positions)).toEqual([positions(1, 10)]);
+    for (const { user } of light) {
+      expect(toldOf(told, 'deliver', user).flatMap((page) => page.positions)).toEqual(positions(1, ENTRIES));
+      expect(toldOf(told, 'drained', user)).toHaveLength(1);
+    }
+    const pageBytes = ENTRIES * (BODY_BYTES + 300);
+    expect(notification.producer.mostHeldBytes).toBeGreaterThan(PAGES_AT_ONCE * ENTRIES * BODY_BYTES);
+    expect(notification.producer.mostHeldBytes).toBeLessThan((PAGES_AT_ONCE + 1) * pageBytes);
+
+    // Its acks release a page each, however many come at once, between the others of the batch.
+    const { gen } = pages[0]!;
+    await on(ackedBy(heavy, gen, 5), light[0]!, ackedBy(heavy, gen, 10), light[1]!);
+    const next = (notification.told() as Told[]).filter((op) => op.t === 'deliver' && op.conn === heavy.user);
+    expect(next.flatMap((page) => page.positions)).toEqual(positions(11, 20));
   });
 });
 

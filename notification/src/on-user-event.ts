@@ -25,7 +25,7 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import type { RedisValue, ScriptCall } from '@restante/shared/runtime/redis';
 import type { CursorFlusher } from './cursors-dynamo.ts';
 import { metrics } from './events.ts';
-import { publish, putBeginning, putClose, putPage } from './pages.ts';
+import { publishPaced, putBeginning, putClose, putPage } from './pages.ts';
 import type { Rebuilds } from './rebuilds.ts';
 import { onRedriven, type Redriven } from './redriven.ts';
 import { onSocialEvent, type SocialContext } from './social.ts';
@@ -53,6 +53,11 @@ type Poison = {
   position: number;
   reason: string;
 };
+/**
+ * Events whose pages are read together. Each event releases one page at most, of one window, and the next one waits for its ack: so an inbox of
+ * 50,000 takes its turn among a thousand of 20, and a storm of connections holds no more than these here.
+ */
+export const PAGES_AT_ONCE = 128;
 const POISON_REASON = 'left alone unacked at the end of its last connections';
 
 function poisonOf(event: UserEvent): Poison | undefined {
@@ -108,7 +113,7 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
     kept?.catch(() => undefined);
     if (kept) durable.push(kept);
   }
-  publish(outgoing, context.producer, context.logger);
+  await publishPaced(outgoing, context.producer, context.logger);
   for (const user of after.rebuild) void context.rebuilds.rebuilt(user);
   end();
   for (const user of flushes) durable.push(context.flusher.flushed(user));
@@ -128,10 +133,14 @@ async function runEvents(
     const call = callOf(event, inbox);
     if (call) calls.push({ event, call });
   }
-  const replies = await inbox.run(calls.map(({ call }) => call));
-  calls.forEach(({ event }, i) => {
-    onReply(event, replies[i]!, outgoing, after, flushes, context);
-  });
+  for (let from = 0; from < calls.length; from += PAGES_AT_ONCE) {
+    if (from > 0) await publishPaced(outgoing, context.producer, context.logger);
+    const some = calls.slice(from, from + PAGES_AT_ONCE);
+    const replies = await inbox.run(some.map(({ call }) => call));
+    some.forEach(({ event }, i) => {
+      onReply(event, replies[i]!, outgoing, after, flushes, context);
+    });
+  }
 }
 
 function callOf(event: UserEvent, inbox: Inbox): ScriptCall | undefined {
@@ -291,14 +300,18 @@ async function replayAnew(
   connections: readonly { user: string; conn: string }[],
   outgoing: OutgoingBatch,
   after: After,
-  { inbox }: NotificationContext,
+  { inbox, producer, logger }: NotificationContext,
 ): Promise<void> {
-  const replies = await inbox.run(connections.map(({ user, conn }) => inbox.replayCall(user, conn, true)));
-  replies.forEach((value, i) => {
-    const reply = parseReplay(value);
-    if (reply.is === 'page') putBeginning(outgoing, reply);
-    else if (reply.is === 'partial') after.rebuild.add(connections[i]!.user);
-  });
+  for (let from = 0; from < connections.length; from += PAGES_AT_ONCE) {
+    await publishPaced(outgoing, producer, logger);
+    const some = connections.slice(from, from + PAGES_AT_ONCE);
+    const replies = await inbox.run(some.map(({ user, conn }) => inbox.replayCall(user, conn, true)));
+    replies.forEach((value, i) => {
+      const reply = parseReplay(value);
+      if (reply.is === 'page') putBeginning(outgoing, reply);
+      else if (reply.is === 'partial') after.rebuild.add(some[i]!.user);
+    });
+  }
 }
 
 async function deadRecord(

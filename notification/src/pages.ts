@@ -32,9 +32,28 @@ export function putClose(outgoing: OutgoingBatch, slot: number, conn: string, na
 
 /** Hints may be lost (decision 12): nobody waits for them. The producer keeps their order per gateway. */
 export function publish(outgoing: OutgoingBatch, producer: BatchingProducer, logger: Logger): void {
-  for (const { slot, value } of outgoing.records()) {
-    producer
+  send(outgoing, producer, logger);
+}
+
+/** So much may be on its way to gateways before the next pages are read: far below what the producer holds. */
+const MAX_UNAWAITED_BYTES = 1024 * 1024;
+
+/**
+ * As `publish`, but large ones are waited for: when all come back at once, pages are read no faster than the log takes them, rather than
+ * held here, and refused by the producer in the end (invariant 8).
+ */
+export async function publishPaced(outgoing: OutgoingBatch, producer: BatchingProducer, logger: Logger): Promise<void> {
+  const { bytes, sent } = send(outgoing, producer, logger);
+  if (bytes > MAX_UNAWAITED_BYTES) await Promise.all(sent);
+}
+
+function send(outgoing: OutgoingBatch, producer: BatchingProducer, logger: Logger) {
+  let bytes = 0;
+  const sent = outgoing.take().map(({ slot, value }) => {
+    bytes += value.length;
+    return producer
       .send(TOPICS.outgoing, slot, null, value)
       .catch((error: Error) => logger.warn({ slot, err: error.message }, 'hint lost'));
-  }
+  });
+  return { bytes, sent };
 }

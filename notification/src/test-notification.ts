@@ -17,13 +17,16 @@ import { Wakes } from './wakes.ts';
 
 type Sent = { topic: string; partition: number; value: string };
 
-/** The real producer, which also remembers what it was given. */
+/** The real producer, which also remembers what it was given, and how many bytes it had to hold at most. */
 class NotedProducer extends BatchingProducer {
   readonly sent: Sent[] = [];
+  mostHeldBytes = 0;
 
   override send(topic: string, partition: number, key: string | null, value: string | Buffer): Promise<void> {
     this.sent.push({ topic, partition, value: String(value) });
-    return super.send(topic, partition, key, value);
+    const sending = super.send(topic, partition, key, value);
+    this.mostHeldBytes = Math.max(this.mostHeldBytes, this.heldBytes);
+    return sending;
   }
 }
 

@@ -55,6 +55,15 @@ describe('records', () => {
   });
 });
 
+it('what was taken is gone, and what comes then follows it', () => {
+  const batch = new OutgoingBatch();
+  batch.deliver(1, delivery('a', 1, ['x']));
+  const taken = batch.take().map(({ value }) => decodeOutgoing(value).entries);
+  batch.deliver(1, delivery('a', 2, ['x', 'y']));
+  expect([taken, batch.take().map(({ value }) => decodeOutgoing(value).entries)]).toEqual([[['x']], [['x', 'y']]]);
+  expect(batch.records()).toEqual([]);
+});
+
 describe('the bound of a record', () => {
   const bounded = (batch: OutgoingBatch) => {
     for (const { value } of batch.records()) expect(Buffer.byteLength(value)).toBeLessThan(MAX_RECORD_BYTES);

@@ -50,6 +50,14 @@ export class OutgoingBatch {
     return all.map(({ slot, record }) => ({ slot, value: encodeOutgoing(record) }));
   }
 
+  /** As `records`, and they are gone: what is gathered next comes after them. */
+  take(): { slot: number; value: string }[] {
+    const all = this.records();
+    this.#full.length = 0;
+    this.#open.clear();
+    return all;
+  }
+
   #room(slot: number, bytes: number): Open {
     let open = this.#open.get(slot);
     if (open && open.bytes + bytes > RECORD_BYTES && open.record.ops.length > 0) {
