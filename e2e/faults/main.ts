@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { SignJWT } from 'jose';
 import { check, type Report } from './checker/check.ts';
 import { faultRun } from './fault-run.ts';
@@ -7,7 +8,7 @@ import { readHistoryFile } from './history.ts';
 import { HELP, type Options, readOptions, UsageError } from './options.ts';
 import { exitCodeOf, verdictOf } from './verdict.ts';
 
-/** More of them say nothing new: the history has all. */
+/** More of them say nothing new: violations.jsonl beside the history has all. */
 const SHOWN_VIOLATIONS = 20;
 const TOKEN_SECONDS = 24 * 3600;
 
@@ -37,6 +38,7 @@ async function main(options: Options): Promise<number> {
 
 function tell(report: Report, folder: string): number {
   const { violations } = report;
+  writeFileSync(join(folder, 'violations.jsonl'), violations.map((one) => `${JSON.stringify(one)}\n`).join(''));
   for (const { kind, detail } of violations.slice(0, SHOWN_VIOLATIONS)) say(`  ${kind}: ${detail}`);
   if (violations.length > SHOWN_VIOLATIONS) say(`  and ${violations.length - SHOWN_VIOLATIONS} more`);
   say(`history: ${folder}`);

@@ -47,8 +47,9 @@ function contentOf(command: IncomingCommand): unknown[] {
 }
 
 /**
- * Claims (sender, id) pairs in Redis, and knows when Redis has forgotten: a mark for each partition and node of Redis vanishes with the
- * claims. Then the owner of the partition reads its last hour again, to claim what it claimed before, and only then goes on (decision 5).
+ * Claims (sender, id) pairs in Redis, and knows when Redis has forgotten any: each partition has a mark on each node of Redis that names
+ * the store. Where it is not there, or another store's, the owner of the partition reads its last hour again, to claim what it claimed
+ * before, and only then goes on (decisions 5 and 10).
  */
 export class DedupeMemory {
   readonly #options: DedupeOptions;
@@ -62,36 +63,50 @@ export class DedupeMemory {
     const { redis, seconds, logger } = this.#options;
     for (;;) {
       const held = await claimIds(redis, claims, seconds);
-      // Looked at after the claims: what was lost before or between them took the mark with it.
-      if (await this.#remembers(batch.partition)) return held;
+      // Looked at after the claims: what was lost before or between them took the mark with it, or made it another store's.
+      const marks = await this.#marks(batch.partition);
+      if (marks.every(({ whole }) => whole)) return held;
       logger.warn({ partition: batch.partition }, 'Redis has forgotten which ids were sent: reading the log again');
       await unclaimIds(
         redis,
         claims.filter((claim, i) => held[i]!.position === claim.position),
       );
       await this.#reread(batch);
+      // Only for the stores that were given them: one that came between may lack the last.
+      await this.#marks(batch.partition, new Map(marks.map(({ tag, store }) => [tag, store])));
     }
   }
 
-  #marks(partition: number): string[] {
-    return this.#options.redis.nodeTags().map((tag) => `claims:${partition}:{${tag}}`);
-  }
-
-  async #remembers(partition: number): Promise<boolean> {
-    const { client } = this.#options.redis;
-    const marks = await Promise.all(this.#marks(partition).map((mark) => client.get(mark)));
-    return marks.every((mark) => mark !== null);
+  /** Looks at the marks of a partition, a node each. @param given tag of the node → the store that has all claims now: marked */
+  async #marks(
+    partition: number,
+    given?: ReadonlyMap<string, string>,
+  ): Promise<{ tag: string; store: string; whole: boolean }[]> {
+    const { redis } = this.#options;
+    const tags = redis.nodeTags();
+    const replies = await redis.run(
+      tags.map((tag) => ({
+        script: 'inbox:claims-mark',
+        keys: [`claims:${partition}:{${tag}}`],
+        args: [given?.get(tag) ?? ''],
+      })),
+    );
+    return tags.map((tag, i) => {
+      const [store, whole] = replies[i] as [string, number];
+      return { tag, store, whole: whole === 1 };
+    });
   }
 
   async #reread({ partition, records, signal }: LogBatch): Promise<void> {
     const { kafka, redis, topic, epoch, seconds, rereadSeconds, logger } = this.#options;
-    const toOffset = records[0]!.offset;
+    const { offset: toOffset, timestamp } = records[0]!;
     let count = 0;
     await readRange({
       kafka,
       topic,
       partition,
-      sinceMs: Date.now() - rereadSeconds * 1000,
+      // By the log's clock: ours may be set wrong.
+      sinceMs: timestamp - rereadSeconds * 1000,
       toOffset,
       logger,
       signal,
@@ -106,6 +121,5 @@ export class DedupeMemory {
       },
     });
     logger.info({ partition, toOffset, count }, 'ids of the last hour claimed again');
-    await Promise.all(this.#marks(partition).map((mark) => redis.client.set(mark, String(Date.now()))));
   }
 }

@@ -206,7 +206,10 @@ describe('a sender who sends again', () => {
     expect(await listedOf(alice)).toHaveLength(1);
   });
 
-  it('is known also after Redis has forgotten, for the log has not', async () => {
+  it.each([
+    ['everything', (mark: string) => rig.store.client.del(mark)],
+    ['its last second', (mark: string) => rig.store.client.set(mark, 'its former self')],
+  ])('is known also after Redis has lost %s, for the log has not', async (_, lose) => {
     const topic = await testTopic(testKafka(), 1);
     const producer = new BatchingProducer({ kafka: testKafka(), logger: testLogger, topics: [topic] });
     await producer.start();
@@ -220,7 +223,9 @@ describe('a sender who sends again', () => {
     const part = (from: number, to: number) => ({ ...batch, topic, records: batch.records.slice(from, to) });
     await handle(owner, part(0, 2));
     const { client } = rig.store;
-    await client.del(`claims:${log.partition}:{0}`, `dedupe:{${bob}}:${send.id}`);
+    await client.del(`dedupe:{${bob}}:${send.id}`);
+    await lose(`claims:${log.partition}:{0}`);
+    await lose('claims:0:{0}');
     const outgoing = await mark(TOPICS.outgoing, SLOT);
     // The records' own topic has one partition; its marks are kept by the number that the batch names.
     const again = part(2, 4);

@@ -68,7 +68,9 @@ export class MessagingRig {
 
   /** Redis knows which ids of a partition were sent: nothing is read again. */
   async remember(partition: number): Promise<void> {
-    await this.rig.store.client.set(`claims:${partition}:{0}`, '1');
+    const mark = { script: 'inbox:claims-mark', keys: [`claims:${partition}:{0}`] };
+    const [store] = (await this.rig.store.runOne({ ...mark, args: [''] })) as [string];
+    await this.rig.store.runOne({ ...mark, args: [store] });
   }
 }
 

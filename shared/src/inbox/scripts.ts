@@ -49,6 +49,7 @@ const GLOBAL_SCRIPTS = [
   'slot-renew',
   'claim-id',
   'unclaim-id',
+  'claims-mark',
   'receipt',
 ] as const;
 
