@@ -109,9 +109,10 @@ export class DueWorker {
     await Promise.all(
       pushes.map(async ({ claim, state, decision }) => {
         const pushed = await this.#push(claim.user, state);
-        settled.push({ ...claim, nextAtMs: pushed ? decision.nextAtMs : this.#retryAtMs(claim.user) });
+        settled.push({ ...claim, nextAtMs: pushed === 'refused' ? this.#retryAtMs(claim.user) : decision.nextAtMs });
         // Only what went out counts; a refusal is tried again soon.
-        if (pushed) notes.push(inbox.dueNoteCall(claim.user, state.gen, decision.note!));
+        if (pushed === 'refused') return;
+        notes.push(inbox.dueNoteCall(claim.user, state.gen, { ...decision.note!, wentOut: pushed === 'went out' }));
       }),
     );
     await inbox.run(notes);
@@ -125,8 +126,8 @@ export class DueWorker {
     return decideWake({ nowMs: Date.now(), tail, furthest, sessions, tries, probe, push }, rules);
   }
 
-  /** One wake-up for each device. @returns false where the provider refused, or DynamoDB is away: tried again */
-  async #push(user: string, state: Whole): Promise<boolean> {
+  /** One wake-up for each device. @returns refused where the provider did, or DynamoDB is away: tried again */
+  async #push(user: string, state: Whole): Promise<'went out' | 'no device' | 'refused'> {
     const { dynamo, push, logger } = this.#context;
     try {
       const devices = await readDevices(dynamo, user);
@@ -142,14 +143,15 @@ export class DueWorker {
         })),
       );
       for (const outcome of outcomes) metrics.pushes.inc({ outcome });
-      if (outcomes.includes('failed')) return false;
+      if (outcomes.includes('failed')) return 'refused';
       this.#failures.delete(user);
-      if (outcomes.length > 0) this.#context.wakes.pushed(user);
-      return true;
+      if (outcomes.length === 0) return 'no device';
+      this.#context.wakes.pushed(user);
+      return 'went out';
     } catch (error) {
       metrics.pushes.inc({ outcome: 'failed' });
       logger.warn({ user, err: messageOf(error) }, 'push failed: tried again');
-      return false;
+      return 'refused';
     }
   }
 

@@ -1,10 +1,9 @@
 import { type DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
-import { entryPosition } from '@restante/shared/contract/entry';
 import { deriveState, type RecipientState, type StateReason } from '@restante/shared/delivery/message-state';
 import { readGroup } from '@restante/shared/inbox/conversations-dynamo';
 import { type Claimed, claimedBy, claimPattern, senderOfClaim } from '@restante/shared/inbox/dedupe-redis';
+import type { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { type FactStores, readMessageFacts } from '@restante/shared/inbox/message-facts';
-import { inboxKeys } from '@restante/shared/inbox/scripts';
 import type { RedisStore } from '@restante/shared/runtime/redis';
 import { Cluster } from 'ioredis';
 import { FailedError } from '../command.ts';
@@ -55,7 +54,7 @@ export async function readTrace(id: string, sender: string | undefined, stores: 
   for (let i = 0; i < recipients.length; i += PARALLEL) {
     const part = recipients.slice(i, i + PARALLEL).map(async ({ user, facts }): Promise<RecipientTrace> => {
       const { at: _, ...state } = deriveState(facts, nowMs);
-      const listedAt = facts.inboxed ? await listedAtOf(user, conversation, position, stores.redis) : undefined;
+      const listedAt = facts.inboxed ? await listedAtOf(user, conversation, position, stores.inbox) : undefined;
       const pushed = (facts.pushedAtMs ?? 0) >= (facts.storedAtMs ?? Infinity) ? facts.pushedAtMs : undefined;
       return {
         user,
@@ -119,20 +118,15 @@ async function sendersOf(id: string, redis: RedisStore): Promise<string[]> {
   return [...senders].sort();
 }
 
-/** When an entry was put into an inbox: each element begins with it. */
+/** When an entry was put into an inbox, while it is there. */
 async function listedAtOf(
   user: string,
   conversation: string,
   position: number,
-  { client }: RedisStore,
+  inbox: Inbox,
 ): Promise<number | undefined> {
-  const elements = await client.lrange(inboxKeys(user)[0]!, -ENTRIES_LOOKED_AT, -1);
-  const wanted = `"conversation":${JSON.stringify(conversation)}`;
-  for (const element of elements) {
-    const entry = element.slice(element.indexOf('{'));
-    if (entryPosition(entry) === position && entry.includes(wanted)) return Number.parseInt(element, 10);
-  }
-  return undefined;
+  const { elements } = await inbox.newest(user, ENTRIES_LOOKED_AT);
+  return elements.find((entry) => entry.position === position && entry.conversation === conversation)?.listedAtMs;
 }
 
 async function readTombstone(

@@ -178,7 +178,7 @@ export class Inbox {
     return this.#call('due-check', user, []);
   }
 
-  /** @param nextPushMs where a push went out now: how long until the next may */
+  /** @param nextPushMs where it was time to push: how long until it is again @param wentOut whether there was a device to push to */
   dueNoteCall(
     user: string,
     gen: number,
@@ -186,9 +186,10 @@ export class Inbox {
       probedCursor,
       tries,
       nextPushMs,
-    }: { probedCursor: number | undefined; tries: number; nextPushMs?: number | undefined },
+      wentOut = false,
+    }: { probedCursor: number | undefined; tries: number; nextPushMs?: number | undefined; wentOut?: boolean },
   ): ScriptCall {
-    return this.#call('due-note', user, [gen, probedCursor ?? '', tries, nextPushMs ?? '']);
+    return this.#call('due-note', user, [gen, probedCursor ?? '', tries, nextPushMs ?? '', wentOut ? 1 : 0]);
   }
 
   /** @param marks pairs of field (device#conversation) and position that DynamoDB has now */

@@ -70,7 +70,11 @@ describe('what the inbox knows of a message', () => {
     expect(await facts(21)).toEqual(['0', '2', '', '0']);
     expect(await facts(20, 1)).toEqual(['0', '2', '', '0']);
     await rig.nack('d1', gen, 2, 20, true);
-    await rig.inbox.run([rig.inbox.dueNoteCall(rig.user, gen, { probedCursor: undefined, tries: 1, nextPushMs: 10 })]);
+    const noted = { probedCursor: undefined, tries: 1, nextPushMs: 10 };
+    // No device to push to: whoever asks is not told that somebody was woken.
+    await rig.inbox.run([rig.inbox.dueNoteCall(rig.user, gen, noted)]);
+    expect(await facts(20)).toEqual(['1', '2', '', '1']);
+    await rig.inbox.run([rig.inbox.dueNoteCall(rig.user, gen, { ...noted, wentOut: true })]);
     expect(await facts(20)).toEqual(['1', '2', expect.stringMatching(/^\d{13}$/), '1']);
     expect(await facts(10)).toEqual(['1', '2', expect.stringMatching(/^\d{13}$/), '0']);
     expect(await rig.store.client.pttl(`inbox:{${rig.user}}:dead`)).toBeGreaterThan(3_500_000);
