@@ -28,7 +28,7 @@ import { sendJson, sendProblem } from './http.ts';
 import { serveApi } from './http-api.ts';
 import { timeDelivery } from './latencies.ts';
 import { GatewayLog } from './log.ts';
-import { TokenBucket, UserRateLimit } from './rate-limit.ts';
+import { RateLimits, TokenBucket } from './rate-limit.ts';
 import { SendPath } from './send.ts';
 import { SlotHolder } from './slot.ts';
 import { serveSockets } from './sockets.ts';
@@ -75,7 +75,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
 
   const backlog = new Backlog({ kafka, topic: incoming, maxRecords: config.BACKLOG_MAX_RECORDS, logger });
   const log = new GatewayLog(producer, config.INCOMING_EPOCH, backlog);
-  const sendPath = new SendPath(log, new UserRateLimit(config.RATE_SEND_PER_SECOND, config.RATE_SEND_BURST));
+  const sendPath = new SendPath(log, new RateLimits(config.RATE_SEND_PER_SECOND, config.RATE_SEND_BURST));
   const slot: SlotHolder = new SlotHolder({
     store: redis,
     slots: config.GATEWAY_SLOTS,
@@ -147,6 +147,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   });
   serveApi(app, authenticate, {
     inbox,
+    attempts: new RateLimits(config.RATE_CONNECT_PER_MINUTE / 60, config.RATE_CONNECT_PER_MINUTE),
     dynamo,
     log,
     sendPath,
@@ -162,6 +163,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     ];
     return { ready: reasons.length === 0, reasons };
   };
+    maxConversations: config.CONVERSATIONS_PER_USER,
   app.get('/healthz', (response) => sendJson(response, 200, { ok: true }));
   app.get('/readyz', (response) => {
     const state = readiness();

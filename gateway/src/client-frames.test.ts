@@ -4,7 +4,7 @@ import { type FrameContext, flushAck, onFrame } from './client-frames.ts';
 import type { Connection } from './connection.ts';
 import { createDeliver } from './deliver.ts';
 import type { GatewayLog } from './log.ts';
-import { UserRateLimit } from './rate-limit.ts';
+import { RateLimits } from './rate-limit.ts';
 import { SendPath } from './send.ts';
 import { type TestSocket, testConnection } from './test-socket.ts';
 
@@ -41,7 +41,7 @@ function begin(burst = 1000): void {
     slot: () => 3,
     lease: () => 'lease',
     windowBytes: 1000,
-    sendPath: new SendPath(gatewayLog, new UserRateLimit(1, burst)),
+    sendPath: new SendPath(gatewayLog, new RateLimits(1, burst)),
     log: gatewayLog,
     refill: ({ expect: from }, reason) => refills.push(`${from} ${reason}`),
     close: () => {},

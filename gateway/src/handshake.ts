@@ -13,7 +13,7 @@ import { Connection, type Socket } from './connection.ts';
 import { metrics } from './events.ts';
 import { sendProblem } from './http.ts';
 import { originAllowed } from './origins.ts';
-import type { TokenBucket } from './rate-limit.ts';
+import type { RateLimits, TokenBucket } from './rate-limit.ts';
 import type { SlotHolder } from './slot.ts';
 
 export const SUBPROTOCOL = 'restante.v1';
@@ -29,9 +29,11 @@ export type HandshakeContext = {
   slot: SlotHolder;
   admission: TokenBucket;
   logger: Logger;
+  /** Of the gateway, and of each device. */
   /** The session is registered: the socket opens now. */
   opened(connection: Connection, reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>): void;
   /** Any socket that is open. */
+  attempts: RateLimits;
   anySocket(): Socket | undefined;
   /** The session was registered, but the client left before its socket opened. */
   abandoned(connection: Connection): void;
@@ -157,6 +159,11 @@ async function register(
   const connect = async (make: boolean) => {
     const call = inbox.connectCall(
       user,
+  const waitMs = context.attempts.take(`${user} ${read.device}`, Date.now());
+  if (waitMs > 0) {
+    const detail = `over ${config.RATE_CONNECT_PER_MINUTE} handshakes a minute`;
+    return { status: 429, code: 'rate_limited', detail, retryAfterSeconds: Math.ceil(waitMs / 1000) };
+  }
       read.device,
       connection.id,
       held.slot,

@@ -17,7 +17,6 @@ import type { PendingCalls } from './calls.ts';
 import { type Call, Problem } from './http.ts';
 import type { SendPath } from './send.ts';
 
-const MAX_CONVERSATIONS = 10_000;
 /** Items looked at to count them: own messages among them are not unread. */
 const UNREAD_SCANNED = 300;
 const NOW = Number.MAX_SAFE_INTEGER;
@@ -27,6 +26,7 @@ export type ConversationsApi = {
   sendPath: SendPath;
   calls: PendingCalls;
   receipts: ReceiptStore;
+  maxConversations: number;
 };
 
 /** `POST /v1/conversations`: makes a group; answered once the log has given it its place. */
@@ -38,9 +38,8 @@ export async function postConversation(
   const { title } = body;
   const members = [...new Set([user, ...body.members])];
   if (members.length > MAX_MEMBERS) throw new Problem('bad_field', `members: a group has at most ${MAX_MEMBERS}`);
-  if ((await countConversations(api.dynamo, user)) >= MAX_CONVERSATIONS) {
-    throw new Problem('rate_limited', `a user is in at most ${MAX_CONVERSATIONS} conversations`);
-  }
+  if ((await countConversations(api.dynamo, user, api.maxConversations)) >= api.maxConversations)
+    throw new Problem('rate_limited', `${user} is in ${api.maxConversations} conversations: leave one first`);
   const given = body.id ?? randomBytes(9).toString('base64url');
   const conversation = given.startsWith('grp:') ? given : `grp:${given}`;
   if (await readGroup(api.dynamo, conversation)) throw new Problem('duplicate_conflict', `${conversation} is taken`);
@@ -246,17 +245,27 @@ async function countUnread(user: string, conversation: string, read: number, dyn
   return Math.min(UNREAD_CAP, Count ?? 0);
 }
 
-async function countConversations(dynamo: DynamoDBClient, user: string): Promise<number> {
-  const { Count } = await dynamo.send(
-    new QueryCommand({
-      TableName: 'memberships',
-      KeyConditionExpression: '#u = :u',
-      ExpressionAttributeNames: { '#u': 'user' },
-      ExpressionAttributeValues: { ':u': { S: user } },
-      Select: 'COUNT',
-    }),
-  );
-  return Count ?? 0;
+/** The conversations that a user is in now, counted no further than to `most`. */
+async function countConversations(dynamo: DynamoDBClient, user: string, most: number): Promise<number> {
+  let count = 0;
+  let from: QueryCommand['input']['ExclusiveStartKey'];
+  do {
+    const { Count, LastEvaluatedKey } = await dynamo.send(
+      new QueryCommand({
+        TableName: 'memberships',
+        KeyConditionExpression: '#u = :u',
+        FilterExpression: 'attribute_not_exists(#l)',
+        ExpressionAttributeNames: { '#u': 'user', '#l': 'left' },
+        ExpressionAttributeValues: { ':u': { S: user } },
+        Select: 'COUNT',
+        ConsistentRead: true,
+        ExclusiveStartKey: from,
+      }),
+    );
+    count += Count ?? 0;
+    from = LastEvaluatedKey;
+  } while (from && count < most);
+  return count;
 }
 
 /** Resolves once the log has the command. @throws Problem with what refused it */

@@ -66,6 +66,9 @@ export function sendProblem(
   response.end(JSON.stringify({ type: 'about:blank', title, status, code, detail }));
 }
 
+/** Where nobody knows better: a store that is away is back soon, a limit that is reached is not. */
+const RETRY_AFTER_MS: Record<number, number> = { 429: 60_000, 503: 1_000 };
+
 /** A request as a handler gets it: checked by the schemas of its call. */
 export type Call<N extends CallName> = RequestOf<N> & { identity: Identity };
 type AnyCall = { identity: Identity; params: unknown; query: unknown; body: unknown };
@@ -126,7 +129,7 @@ function describe(error: unknown): { status: number; code: ErrorCode; detail: st
   if (error instanceof AuthError) return { status: 401, code: 'unauthorized', detail: error.message };
   if (error instanceof Problem) {
     const { status } = ERROR_CODES[error.code];
-    const wait = error.retryAfterMs ?? (status === 503 ? 1000 : undefined);
+    const wait = error.retryAfterMs ?? RETRY_AFTER_MS[status];
     return {
       status,
       code: error.code,

@@ -16,7 +16,9 @@ const problem = z.object({
 /** What any call with a token may be answered with. */
 const ANY_CALL: readonly ErrorCode[] = ['bad_field', 'unauthorized', 'overloaded', 'internal'];
 const WITH_BODY: readonly ErrorCode[] = ['bad_frame', 'too_large'];
-const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer', minimum: 1 } } };
+const RETRY_AFTER = {
+  'Retry-After': { description: 'seconds', required: true, schema: { type: 'integer', minimum: 1 } },
+};
 
 /** The description of the HTTP API, made of the schemas by which requests are read. */
 export function openApi(): Json {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { TokenBucket, UserRateLimit } from './rate-limit.ts';
+import { RateLimits, TokenBucket } from './rate-limit.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -72,7 +72,7 @@ describe('a bucket', () => {
 });
 
 it('limits users one by one', () => {
-  const limit = new UserRateLimit(1, 2);
+  const limit = new RateLimits(1, 2);
   expect(['a', 'a', 'b'].map((user) => limit.take(user, 0))).toEqual([0, 0, 0]);
   expect(limit.take('a', 0)).toBe(1000);
   expect(limit.take('b', 0)).toBe(0);

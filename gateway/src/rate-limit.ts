@@ -27,11 +27,11 @@ export class TokenBucket {
   }
 }
 
-/** Users whose bucket is remembered; one forgotten starts full again, which only a user among the least recent can be. */
+/** Buckets that are remembered; one forgotten starts full again, which only one among the least recent can be. */
 const MAX_BUCKETS = 100_000;
 
-/** A bucket for each user. */
-export class UserRateLimit {
+/** A bucket for each of those who are limited: users, devices. */
+export class RateLimits {
   readonly #buckets = new LRUCache<string, TokenBucket>({ max: MAX_BUCKETS });
   readonly #perSecond: number;
   readonly #burst: number;
@@ -41,11 +41,11 @@ export class UserRateLimit {
     this.#burst = burst;
   }
 
-  take(user: string, nowMs: number): number {
-    let bucket = this.#buckets.get(user);
+  take(who: string, nowMs: number): number {
+    let bucket = this.#buckets.get(who);
     if (!bucket) {
       bucket = new TokenBucket(this.#perSecond, this.#burst, nowMs);
-      this.#buckets.set(user, bucket);
+      this.#buckets.set(who, bucket);
     }
     return bucket.take(nowMs);
   }

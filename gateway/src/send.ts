@@ -5,7 +5,7 @@ import { directConversation, parseConversation } from '@restante/shared/contract
 import { messageOf } from '@restante/shared/runtime/errors';
 import { metrics } from './events.ts';
 import type { GatewayLog } from './log.ts';
-import type { UserRateLimit } from './rate-limit.ts';
+import type { RateLimits } from './rate-limit.ts';
 
 export type Refusal = { code: ErrorCode; message: string; retryAfterMs?: number };
 export type SendResult = { ok: true; at: number; conversation: string } | ({ ok: false } & Refusal);
@@ -19,9 +19,9 @@ export type Sender = { user: string; ret?: { conn: string; slot: number } };
  */
 export class SendPath {
   readonly #log: GatewayLog;
-  readonly #rate: UserRateLimit;
+  readonly #rate: RateLimits;
 
-  constructor(log: GatewayLog, rate: UserRateLimit) {
+  constructor(log: GatewayLog, rate: RateLimits) {
     this.#log = log;
     this.#rate = rate;
   }

@@ -221,7 +221,17 @@ export class SettingsError extends Error {
  */
 export function readSettings<const N extends SettingName>(
   names: readonly N[],
+  RATE_CONNECT_PER_MINUTE: setting(
+    integer(1, 1_000_000),
+    '300',
+    'handshakes a minute that one device may make at one gateway, as many at once',
+  ),
   env: Record<string, string | undefined>,
+  CONVERSATIONS_PER_USER: setting(
+    integer(1, 1_000_000),
+    '10000',
+    'conversations of a user, beyond which they make no group',
+  ),
 ): SettingsOf<N> {
   const values: Partial<Record<SettingName, unknown>> = {};
   const problems: string[] = [];
