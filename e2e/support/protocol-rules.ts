@@ -45,6 +45,13 @@ export type ConnectionState = {
 
 const keyOf = (frame: { conversation: string; position: number }): string => `${frame.conversation} ${frame.position}`;
 
+/** How far the device has dealt with all: acked, and beyond it what was nacked or acked alone. */
+function passed({ acked, skipped }: Generation): number {
+  let to = acked;
+  while (skipped.has(to + 1)) to++;
+  return to;
+}
+
 /**
  * What PROTOCOL.md promises one device over all of its connections and syncs, checked frame by frame. It has no clock and no
  * socket: tests put it behind a live client, the checker of the fault runs behind a recorded history.
@@ -161,8 +168,7 @@ export class DeviceRules {
       this.#generations.set(gen, generation);
       return generation;
     }
-    let allowed = known.acked;
-    while (known.skipped.has(allowed + 1)) allowed++;
+    const allowed = passed(known);
     if (acked > allowed)
       this.#report(
         'trimmed',
@@ -218,7 +224,7 @@ export class DeviceRules {
   }
 
   #window(connection: ConnectionState, generation: Generation, seq: number): void {
-    const unacked = seq - Math.max(generation.acked, connection.gapEnd);
+    const unacked = seq - Math.max(passed(generation), connection.gapEnd);
     const window = connection.welcome?.window ?? 0;
     if (unacked > window) this.#report('protocol', connection, `${unacked} entries unacked, the window is ${window}`);
   }

@@ -17,7 +17,7 @@ export class DeviceBook {
   knownAt: number | undefined;
   /** Messages by who sent them and id; deletions and changes of members by their place. */
   readonly got = new Set<string>();
-  /** Conversation → the furthest position of what came, deleted messages aside. */
+  /** Conversation → the furthest position of what came; not of what was deleted, nor of own copies: those of one device may be spare. */
   readonly furthest = new Map<string, number>();
   #hasNacked = false;
   readonly #truth: Truth;
@@ -64,7 +64,8 @@ export class DeviceBook {
     const { conversation, position } = frame as unknown as { conversation: string; position: number };
     if (frame.t === 'message') this.got.add(nameOf(frame.from, frame.id));
     else this.got.add(`${frame.t} ${placeOf(conversation, position)}`);
-    if (frame.t !== 'deleted' && !this.#truth.deleted.has(placeOf(conversation, position)))
+    const counts = frame.t === 'message' ? frame.self !== true : frame.t === 'members';
+    if (counts && !this.#truth.deleted.has(placeOf(conversation, position)))
       this.furthest.set(conversation, Math.max(position, this.furthest.get(conversation) ?? 0));
     const granted = this.#grantedOf(frame);
     if (!granted) {
