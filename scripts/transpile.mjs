@@ -17,7 +17,7 @@ for (const name of readdirSync(SOURCE, { recursive: true })) {
   const from = join(SOURCE, name);
   const to = join(OUTPUT, name);
   // Read at run time from beside the file that uses it.
-  if (name.endsWith('.lua')) write(to, readFileSync(from));
+  if (/\.(lua|html|css|mjs)$/.test(name)) write(to, readFileSync(from));
   else if (name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.endsWith('.d.ts'))
     transpile(from, to.replace(/\.ts$/, '.js'));
 }

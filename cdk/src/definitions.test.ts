@@ -100,6 +100,7 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
       ['user_events', userEventPartitions, 3, '2'],
       ['outgoing_messages', gatewaySlots, 3, '2'],
       ['dead_letters', 1, 3, '2'],
+      ['operator_actions', 1, 3, '2'],
     ]);
   });
 

@@ -1,4 +1,5 @@
 import { TOPICS } from '@restante/shared/contract/events';
+import { OPERATOR_TOPIC } from '@restante/shared/contract/operator-actions';
 import type { TableName } from '@restante/shared/runtime/tables';
 import type { ServiceName } from './stages.ts';
 
@@ -46,10 +47,11 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
     },
     kafka: {
       writes: [incoming, userEvents],
-      reads: [outgoing],
+      // Revocations of the past are read at each start.
+      reads: [outgoing, OPERATOR_TOPIC],
       describesTopics: [],
       groups: [],
-      ownGroups: [`slot.${outgoing}.*`],
+      ownGroups: [`slot.${outgoing}.*`, `slot.${OPERATOR_TOPIC}.*`, `range.${OPERATOR_TOPIC}.*`],
       // How far messaging is behind: beyond a bound nothing more is accepted.
       describesGroups: ['messaging'],
     },
@@ -86,12 +88,13 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       devices: ['read', 'scan', 'write', 'remove'],
     },
     kafka: {
-      writes: [outgoing, deadLetters],
-      reads: [userEvents],
+      // The operator's page records what it does, sends notices, reads dead letters and sends them again.
+      writes: [outgoing, deadLetters, OPERATOR_TOPIC, incoming, userEvents],
+      reads: [userEvents, OPERATOR_TOPIC, deadLetters],
       // A rebuild waits until messaging has committed what the log held when it began (DESIGN.md, decision 11).
       describesTopics: [incoming],
       groups: ['notification'],
-      ownGroups: [],
+      ownGroups: [`range.${OPERATOR_TOPIC}.*`, `range.${deadLetters}.*`],
       describesGroups: ['messaging'],
     },
     push: true,

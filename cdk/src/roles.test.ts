@@ -1,4 +1,5 @@
 import { TOPICS } from '@restante/shared/contract/events';
+import { OPERATOR_TOPIC } from '@restante/shared/contract/operator-actions';
 import { TABLES } from '@restante/shared/runtime/tables';
 import { describe, expect, test } from 'vitest';
 import { SERVICES, type ServiceName, STAGES } from './stages.ts';
@@ -102,15 +103,19 @@ describe('topics by name', () => {
   const reads = (...topics: string[]) =>
     Object.fromEntries(topics.map((topic) => [topic, ['DescribeTopic', 'ReadData']]));
   const expected: Record<Role, Record<string, string[]>> = {
-    gateway: { ...writes(...LOG, TOPICS.userEvents), ...reads(TOPICS.outgoing) },
+    gateway: { ...writes(...LOG, TOPICS.userEvents), ...reads(TOPICS.outgoing, OPERATOR_TOPIC) },
     messaging: { ...writes(TOPICS.outgoing, TOPICS.deadLetters), ...reads(...LOG) },
     notification: {
-      ...writes(TOPICS.outgoing, TOPICS.deadLetters),
-      ...reads(TOPICS.userEvents),
-      ...Object.fromEntries(LOG.map((topic) => [topic, ['DescribeTopic']])),
+      ...writes(TOPICS.outgoing, ...LOG),
+      ...Object.fromEntries(
+        [TOPICS.deadLetters, TOPICS.userEvents, OPERATOR_TOPIC].map((topic) => [
+          topic,
+          ['DescribeTopic', 'ReadData', 'WriteData'],
+        ]),
+      ),
     },
     topics: Object.fromEntries(
-      [...LOG, TOPICS.userEvents, TOPICS.outgoing, TOPICS.deadLetters].map((topic) => [
+      [...LOG, TOPICS.userEvents, TOPICS.outgoing, TOPICS.deadLetters, OPERATOR_TOPIC].map((topic) => [
         topic,
         ['CreateTopic', 'DescribeTopic', 'DescribeTopicDynamicConfiguration'],
       ]),
@@ -125,13 +130,20 @@ describe('groups by name', () => {
   const expected: Record<Role, Record<string, string[]>> = {
     gateway: {
       'slot.outgoing_messages.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
+      'slot.operator_actions.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
+      'range.operator_actions.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
       messaging: ['DescribeGroup'],
     },
     messaging: {
       messaging: ['AlterGroup', 'DescribeGroup'],
       'range.incoming_messages*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
     },
-    notification: { notification: ['AlterGroup', 'DescribeGroup'], messaging: ['DescribeGroup'] },
+    notification: {
+      notification: ['AlterGroup', 'DescribeGroup'],
+      messaging: ['DescribeGroup'],
+      'range.operator_actions.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
+      'range.dead_letters.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
+    },
     topics: {},
   };
   test.each(ROLES)('%s', (role) => {

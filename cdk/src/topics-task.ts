@@ -1,4 +1,5 @@
 import { TOPICS } from '@restante/shared/contract/events';
+import { OPERATOR_TOPIC } from '@restante/shared/contract/operator-actions';
 import { type CustomResource, Stack } from 'aws-cdk-lib';
 import type * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -82,7 +83,7 @@ export class TopicsTask extends Construct {
           'kafka-cluster:DescribeTopic',
           'kafka-cluster:DescribeTopicDynamicConfiguration',
         ],
-        resources: Object.values(TOPICS).flatMap((topic) => broker.topicArns(topic)),
+        resources: [...Object.values(TOPICS), OPERATOR_TOPIC].flatMap((topic) => broker.topicArns(topic)),
       }),
     );
     return role;

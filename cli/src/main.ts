@@ -4,6 +4,14 @@ import { deadLettersCommand } from './commands/dead-letters.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { inboxCommand } from './commands/inbox.ts';
 import { listenCommand } from './commands/listen.ts';
+import {
+  disconnectCommand,
+  drainCommand,
+  noticeCommand,
+  restoreCommand,
+  revokeCommand,
+  userCommand,
+} from './commands/operator.ts';
 import { sendCommand } from './commands/send.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -18,6 +26,12 @@ const COMMANDS: readonly Command[] = [
   statusCommand,
   traceCommand,
   doctorCommand,
+  userCommand,
+  disconnectCommand,
+  revokeCommand,
+  restoreCommand,
+  drainCommand,
+  noticeCommand,
 ];
 
 const HELP = `restante: mail kept until called for

@@ -4,6 +4,7 @@ export type RunFile = {
   services: { name: string; pid: number; adminUrl?: string }[];
   engines: { name: string; pid?: number; url: string }[];
   jwtSecret: string | undefined;
+  adminToken?: string;
 };
 
 /** @throws Error that names the field that is not as it should be: another version's file must not be half read. */
@@ -33,6 +34,7 @@ export function parseRunFile(text: string): RunFile {
       url: string(item, 'url', `engines[${i}]`),
     })),
     jwtSecret: typeof secret === 'string' && secret !== '' ? secret : undefined,
+    ...(typeof fields.adminToken === 'string' ? { adminToken: fields.adminToken } : {}),
   };
 }
 

@@ -1,19 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 
 const SOURCES = fileURLToPath(new URL('../../client/src/', import.meta.url));
-
-/** Debian's Chromium, with nothing of its own on the network. CHROMIUM names another. */
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-      ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-    ],
-  });
-}
 
 /** A page that has the SDK on `window.sdk`, and nothing else. */
 export async function sdkPages(): Promise<Record<string, { type: string; body: string }>> {

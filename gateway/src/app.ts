@@ -28,7 +28,9 @@ import { sendJson, sendProblem } from './http.ts';
 import { serveApi } from './http-api.ts';
 import { timeDelivery } from './latencies.ts';
 import { GatewayLog } from './log.ts';
+import { OperatorOrders } from './operator-orders.ts';
 import { RateLimits, TokenBucket } from './rate-limit.ts';
+import { Revocations, refuseRevoked } from './revocations.ts';
 import { SendPath } from './send.ts';
 import { SlotHolder } from './slot.ts';
 import { serveSockets } from './sockets.ts';
@@ -40,7 +42,8 @@ const EXCLUSIVE_PORT = 1;
 export async function startGateway(config: Config, logger: Logger): Promise<App> {
   const uws = await loadUws();
   const incoming = incomingTopic(config.INCOMING_EPOCH);
-  const authenticate = createAuthenticate(config);
+  const revocations = new Revocations(config.REVOCATION_SECONDS);
+  const authenticate = refuseRevoked(createAuthenticate(config), revocations);
   const redis = new RedisStore({
     url: config.REDIS_URL,
     cluster: config.REDIS_CLUSTER,
@@ -94,6 +97,11 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     windowBytes: config.WINDOW_BYTES,
     heartbeatSeconds: config.HEARTBEAT_SECONDS,
   });
+  const orders = new OperatorOrders({
+    ...{ kafka, connections, log, slot, revocations, logger },
+    drainMs: config.DRAIN_MS,
+    operatorUser: config.OPERATOR_USER,
+  });
   const calls = new PendingCalls(connections.slotNumber);
   const frameContext: FrameContext = {
     slot: connections.slotNumber,
@@ -138,6 +146,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     authenticate,
     inbox,
     dynamo,
+    logEnds: log.ends,
     slot,
     admission: new TokenBucket(config.CONNECT_PER_SECOND, config.CONNECT_PER_SECOND, Date.now()),
     logger,
@@ -162,6 +171,8 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       ...(redis.isReady() ? [] : ['Redis is not connected']),
     ];
     return { ready: reasons.length === 0, reasons };
+      ...(orders.ready() ? [] : ['revocations are not read yet']),
+      ...(orders.draining() ? ['drained by an operator'] : []),
   };
     maxConversations: config.CONVERSATIONS_PER_USER,
   app.get('/healthz', (response) => sendJson(response, 200, { ok: true }));
@@ -177,6 +188,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   slot.start();
   backlog.start();
   connections.start();
+  orders.start();
   logger.info({ port: uws.us_socket_local_port(listening), admin: admin.url }, 'gateway listens');
 
   return {
@@ -186,6 +198,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       connections.stop();
       await slot.stop();
       await backlog.stop();
+      await orders.stop();
       await producer.stop();
       await stopMetrics();
       await admin.close();

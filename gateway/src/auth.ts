@@ -2,7 +2,12 @@ import { USER_PATTERN } from '@restante/shared/contract/ids';
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
 import type { Config } from './config.ts';
 
-export type Identity = { user: string; device: string | undefined; expiresAtMs: number };
+export type Identity = {
+  user: string;
+  device: string | undefined;
+  expiresAtMs: number;
+  issuedAtMs: number | undefined;
+};
 export class AuthError extends Error {
   override name = 'AuthError';
 }
@@ -44,10 +49,15 @@ export function createAuthenticate(
     if (!token) throw new AuthError('no token: send Authorization: Bearer <jwt>, or the subprotocol bearer.<jwt>');
     try {
       const { payload } = await verify(token);
-      const { sub, dev, exp } = payload;
+      const { sub, dev, exp, iat } = payload;
       if (typeof sub !== 'string' || !USER_PATTERN.test(sub)) throw new AuthError('the token’s sub is not a user id');
       if (dev !== undefined && typeof dev !== 'string') throw new AuthError('the token’s dev is not a string');
-      return { user: sub, device: dev, expiresAtMs: Number(exp) * 1000 };
+      return {
+        user: sub,
+        device: dev,
+        expiresAtMs: Number(exp) * 1000,
+        issuedAtMs: typeof iat === 'number' ? iat * 1000 : undefined,
+      };
     } catch (error) {
       if (error instanceof AuthError) throw error;
       if (error instanceof errors.JWTExpired) throw new AuthError('the token has expired');

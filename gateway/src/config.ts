@@ -24,6 +24,8 @@ export function readConfig(env: Record<string, string | undefined>) {
       'JWT_SECRET',
       'JWKS_URL',
       'JWT_AUDIENCE',
+      'REVOCATION_SECONDS',
+      'OPERATOR_USER',
       'INBOX_RETENTION_SECONDS',
       'INBOX_MAX_ENTRIES',
       'INBOX_MAX_BYTES',

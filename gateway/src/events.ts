@@ -5,6 +5,7 @@ const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 export const metrics = {
   connections: new Gauge({ name: 'restante_gateway_connections', help: 'open connections' }),
+  slot: new Gauge({ name: 'restante_gateway_slot', help: 'the slot that this gateway holds, -1 where none' }),
   handshakes: new Counter({
     name: 'restante_gateway_handshakes_total',
     help: 'handshakes by outcome',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { ErrorCode } from '@restante/shared/contract/codes';
 import { DEVICE_PATTERN } from '@restante/shared/contract/ids';
-import { deleteDevice, ensureDevice } from '@restante/shared/inbox/devices-dynamo';
+import { deleteDevice, ensureDevice, type LogEnds } from '@restante/shared/inbox/devices-dynamo';
 import { type ConnectReply, type Inbox, parseConnect } from '@restante/shared/inbox/inbox-redis';
 import { messageOf, UnavailableError } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
@@ -12,8 +12,10 @@ import type { Config } from './config.ts';
 import { Connection, type Socket } from './connection.ts';
 import { metrics } from './events.ts';
 import { sendProblem } from './http.ts';
+import type { OperatorOrders } from './operator-orders.ts';
 import { originAllowed } from './origins.ts';
 import type { RateLimits, TokenBucket } from './rate-limit.ts';
+import type { Revocations } from './revocations.ts';
 import type { SlotHolder } from './slot.ts';
 
 export const SUBPROTOCOL = 'restante.v1';
@@ -26,19 +28,27 @@ export type HandshakeContext = {
   authenticate: Authenticate;
   inbox: Inbox;
   dynamo: DynamoDBClient;
+  logEnds: LogEnds;
   slot: SlotHolder;
-  admission: TokenBucket;
-  logger: Logger;
+  orders: Pick<OperatorOrders, 'ready' | 'draining'>;
+  revocations: Pick<Revocations, 'isRevoked'>;
   /** Of the gateway, and of each device. */
+  admission: TokenBucket;
+  attempts: RateLimits;
+  logger: Logger;
   /** The session is registered: the socket opens now. */
   opened(connection: Connection, reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>): void;
   /** Any socket that is open. */
-  attempts: RateLimits;
   anySocket(): Socket | undefined;
   /** The session was registered, but the client left before its socket opened. */
   abandoned(connection: Connection): void;
 };
 
+type Registered = {
+  connection: Connection;
+  reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>;
+  issuedAtMs: number | undefined;
+};
 type Refused = { status: number; code: ErrorCode; detail: string; retryAfterSeconds?: number };
 let pending = 0;
 
@@ -89,6 +99,12 @@ export function onUpgrade(
     .then((result) => {
       if ('status' in result) return refuse(result);
       if (aborted) return context.abandoned(result.connection);
+      // Ordered while this handshake was on its way: those who were connected have been closed by then.
+      const late = refusedByOperator(result, context);
+      if (late) {
+        context.abandoned(result.connection);
+        return refuse(late);
+      }
       const open = () =>
         response.upgrade({ connection: result.connection }, read.key, read.protocol, read.extensions, upgrade);
       // Not corked: after that, this uWebSockets takes a socket that was upgraded in place for an HTTP response still, reads bytes that
@@ -115,8 +131,8 @@ export function onUpgrade(
     });
 }
 
-function refusedAtOnce(read: Request, { config, admission, slot }: HandshakeContext): Refused | undefined {
-  if (!slot.ready() || pending >= MAX_PENDING) {
+function refusedAtOnce(read: Request, { config, admission, slot, orders }: HandshakeContext): Refused | undefined {
+  if (!slot.ready() || !orders.ready() || orders.draining() || pending >= MAX_PENDING) {
     return {
       status: 503,
       code: 'overloaded',
@@ -137,10 +153,7 @@ function refusedAtOnce(read: Request, { config, admission, slot }: HandshakeCont
   return undefined;
 }
 
-async function register(
-  read: Request,
-  context: HandshakeContext,
-): Promise<Refused | { connection: Connection; reply: Extract<ConnectReply, { is: 'ok' | 'partial' }> }> {
+async function register(read: Request, context: HandshakeContext): Promise<Refused | Registered> {
   const { config, inbox, slot, dynamo } = context;
   const identity = await context.authenticate(read.token);
   if (identity.device !== undefined && identity.device !== read.device) {
@@ -176,7 +189,7 @@ async function register(
   let reply = await connect(false);
   if (reply.is === 'new') {
     // Durable before the first welcome: a rebuild must know where the device starts (decision 11).
-    await ensureDevice(dynamo, user, read.device, Date.now());
+    await ensureDevice(dynamo, user, read.device, Date.now(), context.logEnds);
     reply = await connect(true);
   }
   if (reply.is === 'too-many' || reply.is === 'new') {
@@ -190,5 +203,16 @@ async function register(
   if (reply.yieldedDevice !== undefined) await deleteDevice(dynamo, user, reply.yieldedDevice);
   connection.replaced = reply.replaced;
   if (reply.poisonSeq !== undefined) connection.poison = { gen: reply.gen, seq: reply.poisonSeq };
-  return { connection, reply };
+  return { connection, reply, issuedAtMs: identity.issuedAtMs };
+}
+
+function refusedByOperator(
+  { connection, issuedAtMs }: Registered,
+  { orders, revocations }: HandshakeContext,
+): Refused | undefined {
+  if (revocations.isRevoked(connection.user, issuedAtMs))
+    return { status: 401, code: 'unauthorized', detail: 'the token was revoked' };
+  if (!orders.draining()) return undefined;
+  const detail = 'the gateway is drained';
+  return { status: 503, code: 'overloaded', detail, retryAfterSeconds: OVERLOAD_RETRY_SECONDS };
 }

@@ -83,6 +83,7 @@ export class SlotHolder {
     // The lease may have run out while the reader was positioned.
     if (!(await this.#renew())) return this.#lose();
     this.#positioned = true;
+    metrics.slot.set(slot);
     logger.info({ slot, lease }, 'slot taken');
   }
 
@@ -98,6 +99,7 @@ export class SlotHolder {
 
   async #lose(): Promise<void> {
     metrics.leaseLosses.inc();
+    metrics.slot.set(-1);
     this.#options.logger.error(
       { slot: this.#held?.slot },
       'the slot is another gateway’s: closing all sockets, starting over',

@@ -54,8 +54,13 @@ function setLogsAside(logs: string): void {
 }
 
 /** The secret that development tokens are signed with: made once, so that they outlive a restart. */
-export function developmentSecret(dataDir: string): string {
-  const path = join(dataDir, 'jwt-secret');
+export const developmentSecret = (dataDir: string): string => keptSecret(dataDir, 'jwt-secret');
+
+/** What opens the operator's page, likewise. */
+export const developmentAdminToken = (dataDir: string): string => keptSecret(dataDir, 'admin-token');
+
+function keptSecret(dataDir: string, name: string): string {
+  const path = join(dataDir, name);
   if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' });
   return readFileSync(path, 'utf8').trim();
 }

@@ -12,7 +12,16 @@ const engines = {
 async function plan(env: Record<string, string>) {
   const settings = launchSettings(env);
   const ports = await gatewayPorts(settings, env.ADMIN_PORT !== undefined);
-  return planServices({ root: '/r', dataDir: '/d', env, engines, settings, ports, jwtSecret: 'secret' });
+  return planServices({
+    root: '/r',
+    dataDir: '/d',
+    env,
+    engines,
+    settings,
+    ports,
+    jwtSecret: 'secret',
+    adminToken: 'token',
+  });
 }
 
 it('plans each service with its name, its ports and the engines', async () => {

@@ -50,6 +50,7 @@ export type PlanOptions = {
   settings: LaunchSettings;
   ports: GatewayPorts[];
   jwtSecret: string;
+  adminToken: string;
 };
 
 /** Which services to start, with which environment. */
@@ -61,6 +62,7 @@ export async function planServices({
   settings,
   ports,
   jwtSecret,
+  adminToken,
 }: PlanOptions): Promise<ServiceSpec[]> {
   const shared: Env = {
     ...developmentCredentials(env),
@@ -68,6 +70,7 @@ export async function planServices({
     ...engines,
     DATA_DIR: dataDir,
     JWT_SECRET: jwtSecret,
+    ADMIN_TOKEN: adminToken,
   };
   const host = urlHost(settings.HOST);
   const service = (

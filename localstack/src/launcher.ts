@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { endAllChildren } from './child.ts';
 import type { Console } from './console.ts';
-import { claimDataDir, developmentSecret } from './data-dir.ts';
+import { claimDataDir, developmentAdminToken, developmentSecret } from './data-dir.ts';
 import { type EngineEnv, type EngineKind, enginesFor } from './engines.ts';
 import { type Env, gatewayPorts, launchSettings, planServices } from './launch-plan.ts';
 import { prepareStores } from './prepare-stores.ts';
@@ -33,6 +33,7 @@ export class Launcher {
   readonly #services: StartedService[] = [];
   #release: (() => void) | undefined;
   #jwtSecret = '';
+  #adminToken = '';
   #booted = false;
   #stopping = false;
 
@@ -52,11 +53,22 @@ export class Launcher {
     this.#release = await claimDataDir(this.#dataDir);
     const ports = await gatewayPorts(settings, env.ADMIN_PORT !== undefined);
     this.#jwtSecret = settings.JWT_SECRET ?? developmentSecret(this.#dataDir);
+    this.#adminToken = settings.ADMIN_TOKEN ?? developmentAdminToken(this.#dataDir);
     const engines = await this.#startEngines();
     await prepareStores({ ...env, ...engines });
     console.step('topics and tables are there');
     const jwtSecret = this.#jwtSecret;
-    const specs = await planServices({ root, dataDir: this.#dataDir, env, engines, settings, ports, jwtSecret });
+    const adminToken = this.#adminToken;
+    const specs = await planServices({
+      root,
+      dataDir: this.#dataDir,
+      env,
+      engines,
+      settings,
+      ports,
+      jwtSecret,
+      adminToken,
+    });
     for (const spec of specs) this.#startService(spec);
     await Promise.all(this.#services.map((service) => this.#untilReady(service)));
     this.#booted = true;
@@ -151,7 +163,7 @@ export class Launcher {
     const engines = enginesFor(this.#options.env)
       .flatMap(({ name }) => this.#engines.filter((engine) => engine.name === name))
       .map(({ name, url, supervised }) => (supervised ? { name, pid: supervised.current().pid, url } : { name, url }));
-    return { gateways, services, engines, jwtSecret: this.#jwtSecret };
+    return { gateways, services, engines, jwtSecret: this.#jwtSecret, adminToken: this.#adminToken };
   }
 
   #logFile(name: string): string {

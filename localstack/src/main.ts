@@ -44,12 +44,18 @@ async function fail(error: unknown): Promise<never> {
   process.exit(1);
 }
 
+function operatorUrl({ services }: RunFile): string {
+  const host = services.find(({ name }) => name.startsWith('notification-'));
+  return host ? `${host.adminUrl}/operator` : 'none, without notification';
+}
+
 function readyLines(run: RunFile): string[] {
   const [first] = run.gateways;
   return [
     `ready ${run.gateways.map(({ url }) => url).join(' ')}`,
     `      what runs, and the secret for tokens: ${relative(process.cwd(), launcher.dataDir) || '.'}/run.json; logs beside it`,
     `      in another terminal: npx restante listen bob    and: npx restante send alice bob hello`,
+    `      operator's page: ${operatorUrl(run)}    (its token is in run.json)`,
     `      health: ${first?.url}/readyz    metrics: ${first?.adminUrl}/metrics    Ctrl-C stops all of it`,
   ];
 }

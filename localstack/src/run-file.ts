@@ -8,6 +8,8 @@ export type RunFile = {
   /** One that was there before us (KAFKA_BROKERS and the like) has no pid. */
   engines: { name: string; pid?: number; url: string }[];
   jwtSecret: string;
+  /** Opens the operator's page and API. */
+  adminToken: string;
 };
 
 const pathIn = (dataDir: string) => join(dataDir, 'run.json');

@@ -26,6 +26,7 @@ import { DueWorker } from './due-worker.ts';
 import { metrics } from './events.ts';
 import { Members } from './members.ts';
 import { onUserEvents } from './on-user-event.ts';
+import { Operator } from './operator/operator.ts';
 import { Presence } from './presence.ts';
 import { ConsolePush } from './push-console.ts';
 import { SnsPush } from './push-sns.ts';
@@ -163,7 +164,14 @@ export async function startNotification(config: Config, logger: Logger): Promise
     ];
     return { ready: reasons.length === 0, reasons };
   };
-  const adminServer = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
+  const operator = new Operator({
+    ...{ inbox, dynamo, leases, kafka, producer, incoming, logger },
+    token: config.ADMIN_TOKEN,
+    showsBodies: config.OPERATOR_SHOWS_BODIES,
+    operatorUser: config.OPERATOR_USER,
+  });
+  const { HOST: host, ADMIN_PORT: port } = config;
+  const adminServer = await startAdminServer({ host, port, readiness, serve: operator.serve });
   registerDueGauges(redis);
   const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'notification' });
   logger.info({ admin: adminServer.url }, 'notification runs');

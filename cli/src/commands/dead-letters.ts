@@ -1,3 +1,4 @@
+import type { Kafka, Letter } from '@restante/shared/dead-letters/read-letters';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { readSettings } from '@restante/shared/runtime/settings';
 import pc from 'picocolors';
@@ -12,7 +13,6 @@ import {
   parseCommandLine,
   UsageError,
 } from '../command.ts';
-import type { Kafka, Letter } from '../dead-letters/read-letters.ts';
 import { count, harmless } from '../render.ts';
 import { resolveTarget } from '../target.ts';
 
@@ -96,13 +96,18 @@ async function withLetters(
   // Its client takes a moment to load: not for the other commands.
   const [{ createKafka }, { readLetters }] = await Promise.all([
     import('@restante/shared/kafka/client'),
-    import('../dead-letters/read-letters.ts'),
+    import('@restante/shared/dead-letters/read-letters'),
   ]);
   const logger = pino({ level: 'silent' });
   const options = { brokers: config.KAFKA_BROKERS, clientId: 'restante-dead-letters', logger, ...kafkaAuth(config) };
   const kafka = createKafka(options);
   const read = (ids: ReadonlySet<number>) => readLetters(kafka, { sinceMs, wanted: ids, logger });
-  return action(await read(wanted.ids), read, { io, kafka, logger, wanted });
+  try {
+    return await action(await read(wanted.ids), read, { io, kafka, logger, wanted });
+  } catch (error) {
+    const { message, remedy } = error as Error & { remedy?: string };
+    throw remedy === undefined ? error : new FailedError(message, remedy);
+  }
 }
 
 const list =
@@ -142,7 +147,7 @@ const redrive =
     const open = letters.filter(({ id, redrivenAt }) => id > wanted.after && redrivenAt === undefined);
     const ids = new Set((wanted.all ? open.slice(0, wanted.limit) : letters).map(({ id }) => id));
     const chosen = wanted.all ? await read(ids) : letters;
-    const { Redriver } = await import('../dead-letters/redrive.ts');
+    const { Redriver } = await import('@restante/shared/dead-letters/redrive');
     const redriver = new Redriver(kafka, logger);
     let failed = 0;
     try {
@@ -170,7 +175,8 @@ async function redriveOne(
   letter: Letter | undefined,
 ): Promise<string> {
   if (!letter) return 'there is no such letter';
-  if (letter.redrivenAt !== undefined) return `was redriven at ${new Date(letter.redrivenAt).toISOString()}`;
+  if (letter.redrivenAt !== undefined)
+    return `was ${letter.discarded ? 'discarded' : 'redriven'} at ${new Date(letter.redrivenAt).toISOString()}`;
   try {
     await redriver.redrive(letter);
     return 'redriven';
@@ -179,8 +185,9 @@ async function redriveOne(
   }
 }
 
-function line({ id, at, source, reason, redrivenAt }: Letter): string {
-  const redriven = redrivenAt === undefined ? '' : pc.dim(`  (redriven ${new Date(redrivenAt).toISOString()})`);
+function line({ id, at, source, reason, redrivenAt, discarded }: Letter): string {
+  const closed = discarded ? 'discarded' : 'redriven';
+  const redriven = redrivenAt === undefined ? '' : pc.dim(`  (${closed} ${new Date(redrivenAt).toISOString()})`);
   return `${pc.bold(String(id).padEnd(6))} ${pc.dim(new Date(at).toISOString())}  ${harmless(source)}  ${pc.yellow(harmless(reason))}${redriven}`;
 }
 

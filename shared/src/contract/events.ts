@@ -9,6 +9,7 @@ export const TOPICS = {
   userEvents: 'user_events',
   outgoing: 'outgoing_messages',
   deadLetters: 'dead_letters',
+  receipts: 'receipts',
 } as const;
 export const MAX_RECORD_BYTES = 512 * 1024;
 
@@ -187,7 +188,7 @@ export type DeadLetter = z.infer<typeof deadLetter>;
  * Says in the same topic that a letter was sent on its way again, so that it is open no more. Written after the record itself: a crash
  * between the two leaves the letter open, and who redrives it again sends what is recognised by its id.
  */
-const redriveMark = z.object({ source: z.string(), redrivenAt: z.int() });
+const redriveMark = z.object({ source: z.string(), redrivenAt: z.int(), discarded: z.literal(true).optional() });
 export type RedriveMark = z.infer<typeof redriveMark>;
 
 export type Decoded<T> = { ok: true; value: T } | { ok: false; reason: string };

@@ -79,6 +79,11 @@ export class SlotLeases {
     }
   }
 
+  /** Slots that gateways hold. */
+  held(): { slot: number; lease: string }[] {
+    return this.#leases.flatMap((lease, slot) => (lease ? [{ slot, lease }] : []));
+  }
+
   /** False only where the slot is known to be free or another's. */
   isAlive(slot: number, lease: string): boolean {
     if (Date.now() - this.#readAt > STALE_MS) return true;

@@ -1,5 +1,6 @@
 import type { Admin, Kafka } from 'kafkajs';
 import { MAX_RECORD_BYTES, TOPICS } from '../contract/events.ts';
+import { OPERATOR_TOPIC } from '../contract/operator-actions.ts';
 import type { SettingsOf } from '../runtime/settings.ts';
 import { sleep } from '../runtime/sleep.ts';
 import { kafkaErrorType } from './errors.ts';
@@ -25,7 +26,7 @@ export function incomingTopic(epoch: number): string {
   return epoch === 1 ? TOPICS.incoming : `${TOPICS.incoming}.${epoch}`;
 }
 
-/** Restante's four topics. */
+/** Restante's topics. */
 export function topicSpecs(
   settings: SettingsOf<
     | 'INCOMING_PARTITIONS'

@@ -1,9 +1,12 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { collectDefaultMetrics, type Registry, register } from 'prom-client';
 import { messageOf } from './errors.ts';
 
 export type Readiness = () => { ready: boolean; reasons: string[] };
 export type AdminServer = { url: string; close(): Promise<void> };
+
+/** Nobody slow may hold a connection of this port for long. */
+const LIMITS = { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000, maxHeaderSize: 16 * 1024 };
 
 /**
  * The port for machines and operators: `/metrics`, `/healthz` (the process runs), `/readyz` (it takes work; 503 with the reasons where not).
@@ -14,10 +17,13 @@ export async function startAdminServer(options: {
   port: number;
   readiness: Readiness;
   registry?: Registry;
+  /** What else is served here. @returns whether the request was for it */
+  serve?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }): Promise<AdminServer> {
   const registry = options.registry ?? register;
   collectDefaultMetrics({ register: registry });
-  const server = createServer((request, response) => {
+  const server = createServer(LIMITS, (request, response) => {
+    if (options.serve?.(request, response)) return;
     const path = (request.url ?? '/').split('?')[0];
     const json = (status: number, body: unknown) => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));

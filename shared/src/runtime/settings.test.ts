@@ -79,7 +79,7 @@ describe('readSettings', () => {
   it('marks as secret what holds one, so that it is in no message', () => {
     const secret = names.filter((name) => 'secret' in SETTINGS[name]);
     expect(secret).toEqual(expect.arrayContaining(['JWT_SECRET', 'REDIS_PASSWORD']));
-    expect(names.filter((name) => /SECRET|PASSWORD/.test(name) && !secret.includes(name))).toEqual([]);
+    expect(names.filter((name) => /SECRET|PASSWORD|TOKEN/.test(name) && !secret.includes(name))).toEqual([]);
   });
 
   it('says of every setting what it is for', () => {

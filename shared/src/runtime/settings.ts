@@ -39,6 +39,11 @@ const flag = z.enum(['true', 'false'], 'must be true or false').transform((value
 const DAY = 24 * 3600;
 
 function tryUrl(value: string): URL | null {
+/** Long enough that it can't be tried out over the network. */
+const adminToken = optional.refine(
+  (value) => value === undefined || value.length >= 24,
+  'must have 24 characters or more, such as `openssl rand -hex 24` prints',
+);
   try {
     return new URL(value);
   } catch {
@@ -117,6 +122,25 @@ export const SETTINGS = {
   ),
   INBOX_MAX_ENTRIES: setting(integer(1, 10_000_000), '100000', 'entries in one inbox'),
   INBOX_MAX_BYTES: setting(integer(1024, 2 ** 32), '67108864', 'bytes in one inbox'),
+  REVOCATION_SECONDS: setting(
+    integer(60, 3650 * DAY),
+    `${365 * DAY}`,
+    'how long a revocation holds: no less than the longest-lived token lives',
+  ),
+  ADMIN_TOKEN: {
+    ...setting(
+      adminToken,
+      '',
+      "opens the operator's page and API on the admin port of notification; empty: there is none",
+    ),
+    secret: true as const,
+  },
+  OPERATOR_USER: setting(text, 'operator', 'whom notices to users are from'),
+  OPERATOR_SHOWS_BODIES: setting(
+    flag,
+    'false',
+    'operators may read what is in messages; that they did is in the audit log',
+  ),
   WINDOW_ENTRIES: setting(integer(1, 10000), '256', 'unacknowledged entries on one connection'),
   WINDOW_BYTES: setting(integer(65536, 2 ** 28), '1048576', 'unacknowledged bytes on one connection'),
   DEDUPE_SECONDS: setting(integer(60, 365 * DAY), `${7 * DAY}`, 'how long a (sender, id) is remembered'),

@@ -1,9 +1,8 @@
-import { TOPICS } from '@restante/shared/contract/events';
-import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
-import { readRange } from '@restante/shared/kafka/read-range';
 import type { Logger } from 'pino';
-import { FailedError } from '../command.ts';
-import { DEAD_LETTER_PARTITION, type Kafka, type Letter } from './read-letters.ts';
+import { type RedriveMark, TOPICS } from '../contract/events.ts';
+import { BatchingProducer } from '../kafka/batching-producer.ts';
+import { readRange } from '../kafka/read-range.ts';
+import { DEAD_LETTER_PARTITION, DeadLetterError, type Kafka, type Letter } from './read-letters.ts';
 
 const SEND_WITHIN_MS = 30_000;
 
@@ -29,13 +28,21 @@ export class Redriver {
 
   /**
    * A record goes to the partition that it came from, byte for byte, so that its own id makes it count once. An entry goes to its user, by an
-   * event that names the letter. Only then is the letter marked. @throws FailedError where it has nothing that could be sent
+   * event that names the letter. Only then is the letter marked. @throws DeadLetterError where it has nothing that could be sent
    */
   async redrive(letter: Letter): Promise<void> {
     if (letter.user !== undefined) await this.#sendEntry(letter, letter.user);
     else await this.#sendRecord(letter);
-    const mark = JSON.stringify({ source: letter.source, redrivenAt: Date.now() });
-    await this.#send(TOPICS.deadLetters, DEAD_LETTER_PARTITION, letter.source, mark);
+    await this.#mark({ source: letter.source, redrivenAt: Date.now() });
+  }
+
+  /** Closes a letter that is not to be sent again. It stays in the topic as long as others. */
+  discard({ source }: Letter): Promise<void> {
+    return this.#mark({ source, redrivenAt: Date.now(), discarded: true });
+  }
+
+  #mark(mark: RedriveMark): Promise<void> {
+    return this.#send(TOPICS.deadLetters, DEAD_LETTER_PARTITION, mark.source, JSON.stringify(mark));
   }
 
   async #sendEntry({ source, valueBase64 }: Letter, user: string): Promise<void> {
@@ -48,9 +55,10 @@ export class Redriver {
   async #sendRecord(letter: Letter): Promise<void> {
     const { source, topic, partition, offset, key, valueBase64 } = letter;
     if (topic === undefined || partition === undefined || offset === undefined)
-      throw new FailedError(`${source} says neither which record it was nor whose entry`);
+      throw new DeadLetterError(`${source} says neither which record it was nor whose entry`);
     const value = valueBase64 == null ? await this.#fromTheLog(letter) : Buffer.from(valueBase64, 'base64');
-    if (!value) throw new FailedError(`${source} has no value, or the log has it no more: nothing can be sent again`);
+    if (!value)
+      throw new DeadLetterError(`${source} has no value, or the log has it no more: nothing can be sent again`);
     await this.#send(topic, partition, key, value);
   }
 
@@ -78,7 +86,7 @@ export class Redriver {
 async function within<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const error = new FailedError(
+    const error = new DeadLetterError(
       `Kafka has not answered within ${SEND_WITHIN_MS / 1000} s`,
       'redrive again: what got through twice is recognised',
     );

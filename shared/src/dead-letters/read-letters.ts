@@ -1,12 +1,21 @@
-import { type DeadLetter, decodeDeadLetter, decodeRedriveMark, TOPICS } from '@restante/shared/contract/events';
-import { type ReadRange, readRange } from '@restante/shared/kafka/read-range';
-import { logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import type { Logger } from 'pino';
-import { FailedError } from '../command.ts';
+import { type DeadLetter, decodeDeadLetter, decodeRedriveMark, TOPICS } from '../contract/events.ts';
+import { type ReadRange, readRange } from '../kafka/read-range.ts';
+import { logEnds, withAdmin } from '../kafka/topics.ts';
 
 export const DEAD_LETTER_PARTITION = 0;
 /** Letters that are held while the topic is read; more are looked at in parts, by --since. */
 const MAX_LETTERS = 100_000;
+
+/** What can't be done with a letter, and what to do instead. */
+export class DeadLetterError extends Error {
+  override name = 'DeadLetterError';
+  readonly remedy: string | undefined;
+  constructor(message: string, remedy?: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
 
 export type Kafka = ReadRange['kafka'];
 
@@ -15,13 +24,15 @@ export type Letter = Omit<DeadLetter, 'valueBase64'> & {
   id: number;
   bytes: number | undefined;
   redrivenAt?: number;
+  /** It was decided that it is not to be sent again. */
+  discarded?: true;
   valueBase64?: string | null;
 };
 
 /**
  * Reads the dead letters, oldest first, each source once: a batch that was handled again has written its letters again. Marks that
  * one was redriven are in the same topic, after it, so it is read to its end.
- * @param wanted ids of those whose values are kept @throws FailedError where there are too many
+ * @param wanted ids of those whose values are kept @throws DeadLetterError where there are too many
  */
 export async function readLetters(
   kafka: Kafka,
@@ -48,14 +59,16 @@ function take(letters: Map<string, Letter>, id: number, value: Buffer | null, wa
   const mark = decodeRedriveMark(value);
   if (mark.ok) {
     const letter = letters.get(mark.value.source);
-    if (letter) letter.redrivenAt = mark.value.redrivenAt;
+    if (!letter) return;
+    letter.redrivenAt = mark.value.redrivenAt;
+    if (mark.value.discarded) letter.discarded = true;
     return;
   }
   const decoded = decodeDeadLetter(value);
   // What is no letter of ours can't be redriven either.
   if (!decoded.ok || letters.has(decoded.value.source)) return;
   if (letters.size >= MAX_LETTERS)
-    throw new FailedError(`there are more than ${MAX_LETTERS} dead letters`, 'look at the newer ones: --since 1d');
+    throw new DeadLetterError(`there are more than ${MAX_LETTERS} dead letters`, 'look at the newer ones: --since 1d');
   const { valueBase64, ...rest } = decoded.value;
   const bytes = valueBase64 === null ? undefined : Buffer.byteLength(valueBase64, 'base64');
   letters.set(rest.source, { id, ...rest, bytes, ...(wanted.has(id) ? { valueBase64 } : {}) });

@@ -1,0 +1,178 @@
+import { USER_PATTERN } from '@restante/shared/contract/ids';
+import pc from 'picocolors';
+import { callOperator, OPERATOR_HELP, OPERATOR_OPTIONS } from '../call-operator.ts';
+import { type Command, EXIT, FailedError, type Io, parseCommandLine, UsageError } from '../command.ts';
+import { parseMetrics, sumOf } from '../parse-metrics.ts';
+import { harmless } from '../render.ts';
+import { resolveTarget, type Target } from '../target.ts';
+
+type About = {
+  known: boolean;
+  inbox?: { gen: number; base: number; tail: number; listed: number; whole: boolean };
+  devices: { device: string; acked: number | null; seenAt: number; push?: string }[];
+  sessions: { conn: string; slot: number; device: string; live: boolean; alive: boolean }[];
+  conversations: number;
+};
+
+/** What a command was given, and where the system is. */
+function read(args: string[], io: Io, words: number) {
+  const { values, positionals } = parseCommandLine(args, OPERATOR_OPTIONS, words);
+  const target = resolveTarget(values, io.env, io.cwd);
+  return { target, words: positionals, json: values.json === true || !io.terminal };
+}
+
+function userOf(word: string | undefined): string {
+  if (word === undefined) throw new UsageError('which user?');
+  if (!USER_PATTERN.test(word))
+    throw new UsageError(`${JSON.stringify(word)} is no user id: [A-Za-z0-9_.@-], 1 to 128 characters`);
+  return word;
+}
+
+const tell = (io: Io, json: boolean, answer: object, text: string): void =>
+  io.out(json ? JSON.stringify(answer) : pc.green(text));
+
+export const userCommand: Command = {
+  name: 'user',
+  summary: "show a user's devices, sessions and inbox, as an operator",
+  help: `Usage: restante user <user>
+
+Shows devices and how far each has acked, open connections, and how much waits. No bodies.
+
+${OPERATOR_HELP}`,
+  async run(args, io) {
+    const { target, words, json } = read(args, io, 1);
+    const user = userOf(words[0]);
+    const about = await callOperator<About>(target, io, 'GET', `users/${encodeURIComponent(user)}`);
+    if (json) io.out(JSON.stringify(about));
+    else for (const line of renderUser(user, about)) io.out(line);
+    return EXIT.ok;
+  },
+};
+
+function renderUser(user: string, { known, inbox, devices, sessions, conversations }: About): string[] {
+  if (!known) return [`${pc.bold(user)}: nobody of this name has ever connected`];
+  const state = inbox?.whole ? pc.green('whole') : pc.yellow('to be rebuilt');
+  const waiting = inbox ? `${inbox.listed} entries, tail ${inbox.tail}, generation ${inbox.gen}, ${state}` : 'no inbox';
+  return [
+    `${pc.bold(user)}  ${waiting}, ${conversations} conversations`,
+    ...devices.map(({ device, acked, seenAt, push }) =>
+      [
+        `  device ${harmless(device)}`,
+        `acked ${acked ?? '–'}`,
+        `seen ${new Date(seenAt).toISOString()}`,
+        push ? `push ${push}` : '',
+      ].join('  '),
+    ),
+    ...sessions.map(
+      ({ conn, slot, device, live, alive }) =>
+        `  connection ${conn}  device ${harmless(device)}  slot ${slot}  ${alive ? (live ? 'live' : 'catching up') : 'of a dead gateway'}`,
+    ),
+  ];
+}
+
+/** A command that orders something done to one user. */
+const onUser = (name: 'disconnect' | 'revoke' | 'restore', summary: string, about: string, done: string): Command => ({
+  name,
+  summary,
+  help: `Usage: restante ${name} <user>
+
+${about}
+
+${OPERATOR_HELP}`,
+  async run(args, io) {
+    const { target, words, json } = read(args, io, 1);
+    const user = userOf(words[0]);
+    tell(
+      io,
+      json,
+      await callOperator<object>(target, io, 'POST', `users/${encodeURIComponent(user)}/${name}`),
+      `${user} ${done}`,
+    );
+    return EXIT.ok;
+  },
+});
+
+export const disconnectCommand = onUser(
+  'disconnect',
+  'close all connections of a user',
+  'Closes every connection of the user, on all gateways, within two seconds. They may come back.',
+  'is disconnected',
+);
+export const revokeCommand = onUser(
+  'revoke',
+  'close all connections of a user and refuse their tokens',
+  `Closes every connection of the user and refuses every token that was issued until now, on all
+gateways, for as long as one may live (REVOCATION_SECONDS). A token issued later is taken.`,
+  'is revoked',
+);
+export const restoreCommand = onUser(
+  'restore',
+  'take a revocation back',
+  'Tokens that were issued before the revocation are taken again.',
+  'may come in again',
+);
+
+export const drainCommand: Command = {
+  name: 'drain',
+  summary: 'send the clients of a gateway elsewhere',
+  help: `Usage: restante drain <gateway> [resume]
+
+The gateway says bye to its clients, spread over DRAIN_MS, and takes no more until it is resumed or
+started again. It is named as in run.json (gateway-1) or by its slot (0, 1 …).
+
+${OPERATOR_HELP}`,
+  async run(args, io) {
+    const { target, words, json } = read(args, io, 2);
+    const [gateway, order = 'drain'] = words;
+    if (gateway === undefined || !['drain', 'resume'].includes(order))
+      throw new UsageError('which gateway? restante drain <gateway> [resume]');
+    const slot = await slotOf(gateway, target);
+    const answer = await callOperator<object>(target, io, 'POST', `slots/${slot}/${order}`);
+    tell(
+      io,
+      json,
+      { ...answer, slot },
+      `${gateway} (slot ${slot}): ${order === 'drain' ? 'draining' : 'takes clients again'}`,
+    );
+    return EXIT.ok;
+  },
+};
+
+/** A slot is named by its number, or by the gateway that holds it and says so. */
+async function slotOf(gateway: string, { run }: Target): Promise<number> {
+  if (/^\d+$/.test(gateway)) return Number(gateway);
+  const adminUrl = run?.gateways.find(({ name }) => name === gateway)?.adminUrl;
+  if (adminUrl === undefined) throw new FailedError(`run.json names no ${gateway}`, 'name its slot instead: `0`');
+  const text = await (await fetch(`${adminUrl}/metrics`)).text();
+  const slot = sumOf(parseMetrics(text), 'restante_gateway_slot');
+  if (slot === undefined || slot < 0) throw new FailedError(`${gateway} holds no slot`);
+  return slot;
+}
+
+export const noticeCommand: Command = {
+  name: 'notice',
+  summary: 'send a message from the operator to a user, or to all who are connected',
+  help: `Usage: restante notice <text> [user]
+
+Without a user it goes to everybody who is connected now; to one user it goes in any case.
+It comes as a message of kind "notice".
+
+${OPERATOR_HELP}
+
+Examples:
+  npx restante notice "We are back at 14:00"
+  npx restante notice "Your export is ready" bob`,
+  async run(args, io) {
+    const { target, words, json } = read(args, io, 2);
+    const [text, user] = words;
+    if (text === undefined || text === '') throw new UsageError('which text? restante notice <text> [user]');
+    const body = { text, ...(user === undefined ? {} : { user: userOf(user) }) };
+    tell(
+      io,
+      json,
+      await callOperator<object>(target, io, 'POST', 'notice', body),
+      `sent to ${user ?? 'everybody who is connected'}`,
+    );
+    return EXIT.ok;
+  },
+};
