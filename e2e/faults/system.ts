@@ -30,6 +30,7 @@ const SETTINGS = {
   DRAIN_MS: '500',
   RATE_SEND_PER_SECOND: '100000',
   RATE_SEND_BURST: '100000',
+  RATE_CONNECT_PER_MINUTE: '100000',
 };
 const CREDENTIALS = { AWS_REGION: 'us-east-1', AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' };
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -45,6 +45,11 @@ export class Backlog {
     return Math.round(RETRY_AFTER_MS * (1 + Math.random()));
   }
 
+  /** The end of each partition, as it is now. @throws where Kafka is away */
+  ends(): Promise<Map<number, number>> {
+    return this.#admin.use((admin) => logEnds(admin, this.#options.topic));
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {

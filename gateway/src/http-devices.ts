@@ -6,11 +6,11 @@ import { type InboxApi, requireDevice } from './http-inbox.ts';
 /** `PUT /v1/devices/{device}`: where its pushes go. */
 export async function putDevice(
   { identity, params, body }: Call<'putDevice'>,
-  { dynamo }: InboxApi,
+  { dynamo, log }: InboxApi,
 ): Promise<undefined> {
   const { device } = params;
   requireDevice(device, identity);
-  await ensureDevice(dynamo, identity.user, device, Date.now());
+  await ensureDevice(dynamo, identity.user, device, Date.now(), log.ends);
   await setPush(dynamo, identity.user, device, body.push);
 }
 

@@ -102,7 +102,7 @@ async function whole<T extends { is: string }>(
   for (;;) {
     const reply = await call(make);
     if (reply.is === 'new') {
-      await ensureDevice(dynamo, user, device, Date.now());
+      await ensureDevice(dynamo, user, device, Date.now(), log.ends);
       make = true;
       continue;
     }

@@ -5,19 +5,23 @@ import {
   type UserEvent,
   userEventKey,
 } from '@restante/shared/contract/events';
+import { positionOf } from '@restante/shared/contract/ids';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
+import { messageOf, UnavailableError } from '@restante/shared/runtime/errors';
 import type { Backlog } from './backlog.ts';
 
 /** What a gateway writes to the log: commands to messaging, events to notification. */
 export class GatewayLog {
   readonly #producer: BatchingProducer;
   readonly #incoming: string;
+  readonly #epoch: number;
   readonly #backlog: Backlog;
 
   constructor(producer: BatchingProducer, epoch: number, backlog: Backlog) {
     this.#producer = producer;
     this.#incoming = incomingTopic(epoch);
+    this.#epoch = epoch;
     this.#backlog = backlog;
   }
 
@@ -29,6 +33,18 @@ export class GatewayLog {
     if (retryAfterMs > 0) return { ok: false, why: 'messages already wait too long to be delivered', retryAfterMs };
     return { ok: true };
   }
+
+  /** The position that the next command in each partition will get. @throws UnavailableError */
+  readonly ends = async (): Promise<ReadonlyMap<number, number>> => {
+    try {
+      const ends = await this.#backlog.ends();
+      return new Map([...ends].map(([partition, offset]) => [partition, positionOf(this.#epoch, offset)]));
+    } catch (error) {
+      throw new UnavailableError(`the log is not reachable, so a new device has no place in it: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  };
 
   /** Resolves once the log has it for good (acks=all): the message is accepted. @throws KafkaUnavailableError: it was not written */
   command(command: IncomingCommand): Promise<void> {

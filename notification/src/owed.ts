@@ -46,13 +46,14 @@ export async function missingFrom(user: string, cut: Cut, context: OwedContext):
   );
   const kept = Math.max(since, now - inbox.limits.retentionSeconds * 1000 + SLACK_MS);
   return history.slice(-MOST_MESSAGES).filter((item) => {
-    const { conversation, position, storedAt, entry } = item;
+    const { conversation, partition, position, storedAt, entry } = item;
     if (list.has(`${conversation} ${position}`) || storedAt <= kept) return false;
     // Whether the sender had a second device when it was sent is not on record.
     if (entry.endsWith('"self":true}')) return false;
-    return active.some(({ device, first, bornAt }) => {
+    return active.some(({ device, first, bornAt, start }) => {
       const cursor = cursors.get(`${device}#${conversation}`);
-      return cursor === undefined ? first || storedAt > bornAt + SLACK_MS : position > cursor;
+      if (cursor !== undefined) return position > cursor;
+      return first || (position >= (start.get(partition) ?? 0) && storedAt > bornAt + SLACK_MS);
     });
   });
 }

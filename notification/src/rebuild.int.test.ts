@@ -22,7 +22,6 @@ afterAll(async () => {
 
 const NOW = Date.now();
 const BORN = NOW - 3_600_000;
-const BIRTH_SLACK_MS = 10 * 60_000;
 
 /** A record of the log as messaging has put it into the history, and into the inbox. */
 type Logged = {
@@ -71,12 +70,13 @@ async function write(world: World): Promise<void> {
   const conversations = [...new Set(below.map(({ conversation }) => conversation))];
   const interval = { joined: group.joined, left: group.left };
   const rows = devices.map(
-    ({ device, bornAt, seenAt, first }): Item => ({
+    ({ device, bornAt, seenAt, first, start }): Item => ({
       user: { S: user },
       device: { S: device },
       bornAt: { N: String(bornAt) },
       seenAt: { N: String(seenAt) },
       first: { BOOL: first },
+      start: { M: Object.fromEntries([...start].map(([partition, at]) => [partition, { N: String(at) }])) },
     }),
   );
   const cursors = devices.flatMap(({ device, cursors: mine }) =>
@@ -112,10 +112,10 @@ function shown(world: World, { conversation, partition, position, from, entry, c
   const before = copied === false && position < cut.get(partition)!;
   return devices.length > 1 && !before ? ownCopy(entry) : undefined;
 }
-const acked = ({ first, bornAt, cursors, marks }: Device, { conversation, position, storedAt }: Logged): boolean => {
+const acked = ({ first, start, cursors, marks }: Device, { conversation, partition, position }: Logged): boolean => {
   const cursor = Math.max(cursors.get(conversation) ?? -1, marks.get(conversation) ?? -1);
   if (cursor >= 0) return position <= cursor;
-  return !first && storedAt < bornAt - BIRTH_SLACK_MS;
+  return !first && position < start.get(partition)!;
 };
 
 /** The history below the cut that some device has not acked, in the order of the log's time; then what the inbox had. */
@@ -149,7 +149,7 @@ const deviceSpec = fc.record({
 });
 const worldSpec = fc.record({
   records: fc.array(record, { maxLength: 25, size: 'max' }),
-  /** So many records are from long before the devices were made. */
+  /** So many records were there when the devices were made. */
   aged: fc.nat({ max: 25 }),
   devices: fc.array(deviceSpec, { maxLength: 3 }),
   cuts: fc.tuple(fc.nat({ max: 30 }), fc.nat({ max: 30 })),
@@ -168,12 +168,14 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
   ];
   const offsets = [0, 0];
   const log: Logged[] = [];
+  const ends = () => new Map(offsets.map((offset, partition) => [partition, positionOf(1, offset + 1)]));
+  let start = ends();
   records.forEach(({ where, own, copied, deletes, gap }, i) => {
     const conversation = conversations[where]!;
     const partition = where % 2;
     offsets[partition]! += gap;
     const position = positionOf(1, offsets[partition]!);
-    const storedAt = (i < aged ? BORN - 2 * BIRTH_SLACK_MS : BORN) + i;
+    const storedAt = BORN + i;
     const from = own || where === 2 ? user : `bob-${id}`;
     const target =
       deletes === null ? undefined : log.filter((one) => one.conversation === conversation).at(deletes)?.position;
@@ -192,6 +194,7 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
       copied,
       ...(target === undefined ? {} : { deletes: target }),
     });
+    if (i < aged) start = ends();
   });
   const cut: Cut = new Map(cuts.map((offset, partition) => [partition, positionOf(1, offset)]));
   return {
@@ -205,7 +208,7 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
       const none = new Map<string, number>();
       const durable = inRedis ? none : positions;
       const marks = inRedis ? positions : none;
-      return { device: `d${i}`, bornAt: BORN, seenAt: NOW - i, first, push: undefined, cursors: durable, marks };
+      return { device: `d${i}`, bornAt: BORN, seenAt: NOW - i, first, start, push: undefined, cursors: durable, marks };
     }),
     group: { conversation: `grp:g-${id}`, joined: positionOf(1, group[0]), left: positionOf(1, group[0] + group[1]) },
   };

@@ -14,8 +14,6 @@ const TOKEN_MS = 60_000;
 const BUSY_POLL_MS = 40;
 const STAGED_TTL_MS = 10 * 60_000;
 const STAGE_PAGE = 200;
-/** A device that has no durable cursor starts at its birth less this: clocks differ, and cursors lag (decision 11). */
-const BIRTH_SLACK_MS = 10 * 60_000;
 
 export type RebuildContext = {
   inbox: Inbox;
@@ -81,7 +79,7 @@ async function swap(
   const acked = (row: DeviceRow, item: Kept): boolean => {
     const cursor = cursors.get(`${row.device}#${item.conversation}`);
     if (cursor !== undefined) return item.position <= cursor;
-    return !row.first && item.storedAt < row.bornAt - BIRTH_SLACK_MS;
+    return !row.first && item.position < (row.start.get(item.partition) ?? 0);
   };
   const kept = await readHistory(
     { user, conversations, devices, cursors, cut, partitionFor: context.partitionFor, most: inbox.limits.maxEntries },

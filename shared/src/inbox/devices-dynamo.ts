@@ -9,12 +9,14 @@ import type { Item } from '../runtime/dynamo.ts';
 
 /**
  * A device as it was made: kept durable before its first welcome, so that a rebuild knows where it starts.
- * `first`: the user's first device, which starts at the first entry ever kept; others start at their birth.
+ * `first`: the user's first device, which starts at the first entry ever kept. Others start where the log ended when they were made, partition
+ * by partition: no clock is asked, for it may be set wrong by more than any slack (decision 11).
  */
 export type DeviceRow = {
   device: string;
   bornAt: number;
   first: boolean;
+  start: ReadonlyMap<number, number>;
   seenAt: number;
   /** Where its pushes go, undefined where the app has registered none. `endpoint` is the provider's own name for it. */
   push: { platform: 'apns' | 'fcm'; token: string; endpoint: string | undefined } | undefined;
@@ -37,6 +39,7 @@ export async function readDevices(client: DynamoDBClient, user: string): Promise
     device: item.device?.S ?? '',
     bornAt: Number(item.bornAt?.N ?? 0),
     first: item.first?.BOOL ?? false,
+    start: new Map(Object.entries(item.start?.M ?? {}).map(([partition, { N }]) => [Number(partition), Number(N)])),
     seenAt: Number(item.seenAt?.N ?? 0),
     push: pushOf(item),
   }));
@@ -106,10 +109,20 @@ async function updateToken(
   }
 }
 
+/** The position that the next record of each partition of the log will get. */
+export type LogEnds = () => Promise<ReadonlyMap<number, number>>;
+
 /** Makes the row of a device that has none yet. Two makers at once leave one row: the first. */
-export async function ensureDevice(client: DynamoDBClient, user: string, device: string, now: number): Promise<void> {
+export async function ensureDevice(
+  client: DynamoDBClient,
+  user: string,
+  device: string,
+  now: number,
+  logEnds: LogEnds,
+): Promise<void> {
   const rows = await readDevices(client, user);
   if (rows.some((row) => row.device === device)) return;
+  const start = rows.length === 0 ? new Map<number, number>() : await logEnds();
   try {
     await client.send(
       new PutItemCommand({
@@ -120,6 +133,7 @@ export async function ensureDevice(client: DynamoDBClient, user: string, device:
           bornAt: { N: String(now) },
           seenAt: { N: String(now) },
           first: { BOOL: rows.length === 0 },
+          start: { M: Object.fromEntries([...start].map(([partition, at]) => [String(partition), { N: String(at) }])) },
         },
         ConditionExpression: 'attribute_not_exists(#d)',
         ExpressionAttributeNames: { '#d': 'device' },
