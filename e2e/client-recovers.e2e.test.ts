@@ -1,4 +1,3 @@
-import { connect } from 'node:net';
 import { RestanteClient } from '@restante/client/client';
 import type { ClientOptions } from '@restante/client/client-options';
 import { directCodec } from '@restante/client/e2ee/direct-codec';
@@ -8,6 +7,7 @@ import type { Message } from '@restante/client/views';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { call } from './support/http.ts';
+import { emptyRedis } from './support/redis-of.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** What of the client's promises needs the real server to be shown: pushes, a server that lost its memory, ciphertext. */
@@ -52,20 +52,6 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
     if (Date.now() > end) throw new Error(`waited 90 s for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-/** As if the memory of its only machine were gone. */
-function emptyRedis(): Promise<void> {
-  const { hostname, port } = new URL(stack.run.engines.find(({ name }) => name === 'redis')!.url);
-  return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), hostname, () => socket.write('FLUSHALL\r\n'));
-    socket.once('error', reject);
-    socket.once('data', (reply) => {
-      socket.destroy();
-      if (String(reply).startsWith('+OK')) resolve();
-      else reject(new Error(String(reply)));
-    });
-  });
 }
 
 const bodies = (messages: Message[]): string[] => messages.map(({ body }) => body);
@@ -152,7 +138,7 @@ test('Redis loses everything while both are at it: nothing is lost and nothing s
   bo.pause();
   for (const body of numbers(20, 'away')) await ana.send({ to: 'loss-bo' }, body);
   await until('them to be stored', () => mine().filter(({ position }) => position !== undefined).length === 40);
-  await emptyRedis();
+  await emptyRedis(stack);
   for (const body of numbers(20, 'after the loss')) await ana.send({ to: 'loss-bo' }, body);
   bo.resume();
   const all = [...numbers(20, 'before'), ...numbers(20, 'away'), ...numbers(20, 'after the loss')];

@@ -1,7 +1,7 @@
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { RefusedError, TestClient } from './support/client.ts';
 import { call } from './support/http.ts';
+import { redisOf } from './support/redis-of.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** What one user or device may take, each refused as PROTOCOL.md says, and nobody else is held up by it. */
@@ -102,7 +102,7 @@ test('attachments of a message: ten, each named by what it is', async () => {
 });
 
 test('a device that is not seen any more does not hold the inbox of the others', async () => {
-  const redis = new Redis(stack.run.engines.find(({ name }) => name === 'redis')!.url);
+  const redis = redisOf(stack);
   const held = () => redis.llen('inbox:{jack}');
   await (await TestClient.drained(await account('jack', 'lost'))).close();
   const used = await TestClient.drained(await account('jack', 'used'));

@@ -1,18 +1,18 @@
 import { dueShard } from '@restante/shared/inbox/due-queue-redis';
 import { inboxKeys } from '@restante/shared/inbox/scripts';
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
 import { metricOf } from './support/metrics.ts';
+import { redisOf } from './support/redis-of.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 const STRANDED = 'restante_notification_stranded_messages_total';
 const WITHIN = { timeout: 60_000, interval: 100 };
 let stack: Stack;
-let redis: Redis;
+let redis: ReturnType<typeof redisOf>;
 beforeAll(async () => {
   stack = await startStack({ gateways: 1, env: { RECONCILE_EACH_SECONDS: '1', RECONCILE_USERS: '1000' } });
-  redis = new Redis(stack.run.engines.find(({ name }) => name === 'redis')!.url);
+  redis = redisOf(stack);
 });
 afterAll(async () => {
   redis?.disconnect();
@@ -40,12 +40,8 @@ test('messages that a hand took out of an inbox, so that nothing else can tell, 
 
   // As if they had never come: the list and what is said of it agree, and nobody is to look at dave again.
   const base = (await redis.hget(meta, 'base'))!;
-  await redis
-    .multi()
-    .del(list)
-    .hset(meta, 'tail', base, 'bytes', '0')
-    .zrem(`due:${dueShard('dave')}`, 'dave')
-    .exec();
+  await redis.multi().del(list).hset(meta, 'tail', base, 'bytes', '0').exec();
+  await redis.zrem(`due:${dueShard('dave')}`, 'dave');
 
   await vi.waitFor(async () => expect(await stranded()).toBe(before + 3), WITHIN);
   await vi.waitFor(async () => expect(await redis.llen(list)).toBe(3), WITHIN);

@@ -1,4 +1,5 @@
 // npm test: every test, on real engines. Arguments go to vitest: npm test -- --project unit messaging
+// npm test -- --redis-cluster [files]: the end-to-end tests, with Redis as a cluster of three; the core of them is in every run.
 // The last line says how many passed and failed, by vitest's own report.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,9 @@ import { build, install, say } from './lib/setup.mjs';
 
 /** One after the other: each with the machine, and the engines, to itself. */
 const PROJECTS = ['unit', 'integration', 'e2e'];
+const REDIS_CLUSTER = '--redis-cluster';
+/** Offline, in order, once; after Redis lost everything; all services restarted: whatever a script does with keys, one of these does. */
+const CORE = ['e2e/pipeline', 'e2e/client-recovers', 'e2e/rolling-restart'];
 
 await install();
 say('building what has changed');
@@ -16,14 +20,20 @@ await build();
 
 const reports = mkdtempSync(join(tmpdir(), 'restante-report-'));
 process.once('exit', () => rmSync(reports, { recursive: true, force: true }));
-const given = process.argv.slice(2);
+const inCluster = process.argv.includes(REDIS_CLUSTER);
+const given = process.argv.slice(2).filter((argument) => argument !== REDIS_CLUSTER);
 if (given.length === 0) ensureChromium();
-const runs = given.length > 0 ? [given] : PROJECTS.map((project) => ['--project', project]);
+const cluster = (args) => ({ args: ['--project', 'e2e', ...args], env: { REDIS_NODES: '3' } });
+const runs = inCluster
+  ? [cluster(given)]
+  : given.length > 0
+    ? [{ args: given }]
+    : [...PROJECTS.map((project) => ({ args: ['--project', project] })), cluster(CORE)];
 const total = { passed: 0, failed: 0 };
-for (const [index, args] of runs.entries()) {
+for (const [index, { args, env }] of runs.entries()) {
   const file = join(reports, `${index}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const { code } = await run('vitest', ['run', ...reporters, ...args]);
+  const { code } = await run('vitest', ['run', ...reporters, ...args], { env });
   const counts = countsOf(file, code);
   total.passed += counts.passed;
   total.failed += counts.failed;

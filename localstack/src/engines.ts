@@ -4,12 +4,14 @@ import { startDynamo } from './dynamo-engine.ts';
 import type { Engine, EngineName, EngineOptions } from './engine.ts';
 import { applicationArn, ensurePushApplications, LOCAL_APPLICATIONS } from './init/push-applications.ts';
 import { startKafka } from './kafka-engine.ts';
-import { startRedis } from './redis-engine.ts';
+import { startRedis, startRedisClusterEngine } from './redis-engine.ts';
 import type { Report } from './report.ts';
 import { startSns } from './sns-engine.ts';
 
 type PushEnv = { SNS_ENDPOINT: string; SNS_APNS_APPLICATION_ARN: string; SNS_FCM_APPLICATION_ARN: string };
-export type EngineEnv = { KAFKA_BROKERS: string; REDIS_URL: string; DYNAMODB_ENDPOINT: string } & Partial<PushEnv>;
+export type EngineEnv = { KAFKA_BROKERS: string; REDIS_URL: string; DYNAMODB_ENDPOINT: string } & Partial<PushEnv> & {
+    REDIS_CLUSTER?: 'true';
+  };
 
 export type EngineKind = {
   name: EngineName;
@@ -20,16 +22,19 @@ export type EngineKind = {
   env?: Partial<EngineEnv>;
 };
 
-const STORES: readonly EngineKind[] = [
+const REDIS: EngineKind = { name: 'redis', variable: 'REDIS_URL', start: startRedis };
+const REDIS_OF_THREE: EngineKind = { ...REDIS, start: startRedisClusterEngine, env: { REDIS_CLUSTER: 'true' } };
+const stores = (redisNodes: number): readonly EngineKind[] => [
   { name: 'kafka', variable: 'KAFKA_BROKERS', start: startKafka },
-  { name: 'redis', variable: 'REDIS_URL', start: startRedis },
+  redisNodes === 3 ? REDIS_OF_THREE : REDIS,
   { name: 'dynamodb', variable: 'DYNAMODB_ENDPOINT', start: startDynamo },
 ];
 
 /** The engines that these settings need: SNS only where pushes go by it. */
 export function enginesFor(env: Record<string, string | undefined>): readonly EngineKind[] {
-  const { PUSH_PROVIDER, AWS_REGION } = readSettings(['PUSH_PROVIDER', 'AWS_REGION'], env);
-  return PUSH_PROVIDER === 'sns' ? [...STORES, snsWithApplications(AWS_REGION)] : STORES;
+  const { PUSH_PROVIDER, AWS_REGION, REDIS_NODES } = readSettings(['PUSH_PROVIDER', 'AWS_REGION', 'REDIS_NODES'], env);
+  const engines = stores(REDIS_NODES);
+  return PUSH_PROVIDER === 'sns' ? [...engines, snsWithApplications(AWS_REGION)] : engines;
 }
 
 function snsWithApplications(region: string): EngineKind {

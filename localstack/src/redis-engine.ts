@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { type Engine, type EngineOptions, startEngine } from './engine.ts';
@@ -46,23 +46,24 @@ const SLOTS = 16_384;
 const BUS_OFFSET = 10_000;
 const FORMED_WITHIN_MS = 30_000;
 
-/** Three masters that share the slots: enough to show that every script keeps to one node. */
+/** Three masters that share the slots: enough to show that every script keeps to one node. What was formed before is found again on its ports. */
 export async function startRedisCluster(
-  { dataDir }: { dataDir: string },
+  { dataDir, logFile, port }: EngineOptions,
   report: Report = () => {},
 ): Promise<RedisCluster> {
+  const ports = await portsOf(dataDir, port);
   const nodes = await Promise.all(
-    Array.from({ length: NODES }, async (_, index) => {
+    ports.map(async (own, index) => {
       const config = { 'cluster-enabled': 'yes', 'cluster-node-timeout': '2000' };
-      const port = await freePort([BUS_OFFSET]);
-      return startRedis({ dataDir: join(dataDir, `node-${index + 1}`), port, config }, report);
+      const log = logFile === undefined ? {} : { logFile: logFile.replace(/\.log$/, `-${index + 1}.log`) };
+      return startRedis({ dataDir: join(dataDir, `node-${index + 1}`), port: own, config, ...log }, report);
     }),
   );
   const stop = async () => {
     await Promise.all(nodes.map((node) => node.kill()));
   };
   try {
-    await formCluster(nodes.map((node) => Number(new URL(node.url).port)));
+    await formCluster(ports);
   } catch (error) {
     await stop();
     throw error;
@@ -70,22 +71,51 @@ export async function startRedisCluster(
   return { url: nodes[0]!.url, nodes, stop };
 }
 
+/** The cluster as one engine, which goes by its first node: where one of them ends, all are started again. */
+export async function startRedisClusterEngine(options: EngineOptions, report: Report = () => {}): Promise<Engine> {
+  const { url, nodes, stop: kill } = await startRedisCluster(options, report);
+  const exited = Promise.race(nodes.map((node) => node.exited)).then(async (exit) => {
+    await kill();
+    return exit;
+  });
+  const stop = async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+  };
+  return { name: 'redis', pid: nodes[0]!.pid, url, exited, stop, kill };
+}
+
+/** Nodes know one another by their ports, so these are kept beside the data. */
+async function portsOf(dataDir: string, first: number | undefined): Promise<number[]> {
+  const file = join(dataDir, 'ports.json');
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as number[];
+  const ports = first === undefined ? [] : [first];
+  while (ports.length < NODES) ports.push(await freePort([BUS_OFFSET]));
+  mkdirSync(dataDir, { recursive: true });
+  writeFileSync(file, JSON.stringify(ports));
+  return ports;
+}
+
 async function formCluster(ports: number[]): Promise<void> {
   const clients = ports.map((port) => new Redis({ host: '127.0.0.1', port }));
   try {
     const share = SLOTS / clients.length;
-    await Promise.all(
-      clients.map((client, index) => {
-        const first = Math.ceil(index * share);
-        const after = Math.ceil((index + 1) * share);
-        return client.call(
-          'CLUSTER',
-          'ADDSLOTS',
-          ...Array.from({ length: after - first }, (_, slot) => String(first + slot)),
-        );
-      }),
-    );
-    await Promise.all(clients.slice(1).map((client) => client.call('CLUSTER', 'MEET', '127.0.0.1', String(ports[0]))));
+    const formed = String(await clients[0]!.call('CLUSTER', 'INFO')).includes(`cluster_slots_assigned:${SLOTS}`);
+    if (!formed) {
+      await Promise.all(
+        clients.map((client, index) => {
+          const first = Math.ceil(index * share);
+          const after = Math.ceil((index + 1) * share);
+          return client.call(
+            'CLUSTER',
+            'ADDSLOTS',
+            ...Array.from({ length: after - first }, (_, slot) => String(first + slot)),
+          );
+        }),
+      );
+      await Promise.all(
+        clients.slice(1).map((client) => client.call('CLUSTER', 'MEET', '127.0.0.1', String(ports[0]))),
+      );
+    }
     const deadline = Date.now() + FORMED_WITHIN_MS;
     while (!(await Promise.all(clients.map((client) => isWhole(client, ports.length)))).every(Boolean)) {
       if (Date.now() > deadline) throw new Error(`the Redis Cluster did not form within ${FORMED_WITHIN_MS / 1000} s`);

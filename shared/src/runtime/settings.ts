@@ -36,14 +36,14 @@ const brokers = list.refine(
   'must be host:port, several separated by commas',
 );
 const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
-const DAY = 24 * 3600;
-
-function tryUrl(value: string): URL | null {
 /** Long enough that it can't be tried out over the network. */
 const adminToken = optional.refine(
   (value) => value === undefined || value.length >= 24,
   'must have 24 characters or more, such as `openssl rand -hex 24` prints',
 );
+const DAY = 24 * 3600;
+
+function tryUrl(value: string): URL | null {
   try {
     return new URL(value);
   } catch {
@@ -77,6 +77,11 @@ export const SETTINGS = {
   GATEWAYS: setting(integer(1, 100), '2', 'gateways that the launcher starts'),
   MESSAGING: setting(integer(0, 100), '1', 'messaging processes that the launcher starts'),
   NOTIFICATION: setting(integer(0, 100), '1', 'notification processes that the launcher starts'),
+  REDIS_NODES: setting(
+    integer(1, 3).refine((nodes) => nodes !== 2, 'must be 1, or 3 for a cluster'),
+    '1',
+    'nodes of Redis that the launcher starts: 1, or 3 as a Redis Cluster',
+  ),
 
   DEMO_DIR: setting(optional, '', 'the built web demo, served at /demo/ in development; empty: not served'),
 
