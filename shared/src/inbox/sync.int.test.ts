@@ -26,6 +26,14 @@ it('takes nothing out, and marks what it gives again as replayed', async () => {
   expect(await rig.sync('d1')).toMatchObject({ acked: 3, page: { firstSeq: 4 } });
 });
 
+it('marks as replayed what a connection was sent that is not known to have ended', async () => {
+  await rig.whole();
+  await rig.enqueue(positions(1, 2));
+  await rig.live('d1');
+  await rig.enqueue(positions(3, 4));
+  expect(await rig.sync('d1')).toMatchObject({ acked: 0, high: 4, page: { firstSeq: 1 } });
+});
+
 it('keeps to the bound on devices', async () => {
   await rig.whole();
   for (const device of ['d1', 'd2', 'd3']) await rig.sync(device);

@@ -13,7 +13,11 @@ if not d then
   if not d then return { 'too-many' } end
 end
 if agedOut(m, d.cursor) then return { 'partial' } end
+-- Its last connection may not be known to have ended yet: what that was sent may come again.
 local high = d.high
+for _, c in ipairs(sessions()) do
+  if c[2].device == ARGV[3] then high = math.max(high, c[2].sent or 0) end
+end
 local out, reached = page(m, d, d.cursor, tonumber(ARGV[5]))
 d.high = math.max(high, reached)
 d.seen = NOW
