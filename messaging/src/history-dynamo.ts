@@ -5,15 +5,7 @@ import { type Item, writeAll } from '@restante/shared/runtime/dynamo';
 import { LRUCache } from 'lru-cache';
 import type { MembershipRows } from './conversations.ts';
 
-export type HistoryRow = {
-  conversation: string;
-  position: number;
-  id: string;
-  from: string;
-  entry: EntryText;
-  /** Whether the sender's own devices got a copy; undefined where that was not known. */
-  copied?: boolean | undefined;
-};
+export type HistoryRow = { conversation: string; position: number; id: string; from: string; entry: EntryText };
 export type HistoryBatch = { rows: HistoryRow[]; tombstones: Item[]; members: MembershipRows[] };
 
 /** Direct conversations that are known to be on record. Forgetting one only writes the same rows again. */
@@ -56,7 +48,6 @@ export class History {
         id: { S: row.id },
         from: { S: row.from },
         entry: { S: row.entry },
-        ...(row.copied === undefined ? {} : { copied: { BOOL: row.copied } }),
       }),
     );
     await Promise.all([

@@ -47,9 +47,9 @@ async function history(conversation = directConversation(alice, bob)) {
       ConsistentRead: true,
     }),
   );
-  return (Items ?? []).map(({ position, id, from, entry, copied }) => {
+  return (Items ?? []).map(({ position, id, from, entry }) => {
     const { body } = JSON.parse(entry!.S!) as { body: string };
-    return { position: Number(position!.N), id: id!.S, from: from!.S, body, ...(copied && { copied: copied.BOOL }) };
+    return { position: Number(position!.N), id: id!.S, from: from!.S, body };
   });
 }
 const listedOf = (user: string) => {
@@ -121,15 +121,6 @@ describe('a batch', () => {
     expect(await listedOf(bob)).toEqual([0, 1].map((offset) => positionOf(EPOCH, offset)));
     const elements = await rig.store.client.lrange(rig.keys().list, '0', '-1');
     expect(elements.map((element) => element.endsWith(',"self":true}'))).toEqual([true, false]);
-  });
-
-  it('notes whether the sender was given copies, for a rebuild to give as many', async () => {
-    await handle(first, log.batch([sendOf(bob, alice)]));
-    await userWith(bob, 'd1');
-    await handle(first, log.batch([sendOf(bob, alice)]));
-    await userWith(bob, 'd2');
-    await handle(first, log.batch([sendOf(bob, alice)]));
-    expect((await history()).map((row) => row.copied)).toEqual([undefined, false, true]);
   });
 });
 

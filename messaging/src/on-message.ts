@@ -58,14 +58,14 @@ export async function onMessages(batch: LogBatch, context: MessagingContext): Pr
     if (ruling.ok) granted.push(ruling);
     else reject(outgoing, ruling.placed.command, ruling.code, ruling.message);
   }
-  const { fresh, repeated, devices } = await claim(batch, granted, outgoing, context);
+  const { fresh, repeated, manyDevices } = await claim(batch, granted, outgoing, context);
 
-  const rows = historyBatch(fresh, devices);
+  const rows = historyBatch(fresh);
   const changed = fresh.flatMap(({ rows: members, placed: one }) => (members ? [one.command.conversation] : []));
   const stored = conversations.whileWriting(changed, history.write(rows, batch.signal));
   // Rejections are the caller's to see, through `durable`; until that is made, none may go unhandled.
   stored.catch(() => undefined);
-  const due = await enqueue(batch.partition, fresh, devices, outgoing, context);
+  const due = await enqueue(batch.partition, fresh, manyDevices, outgoing, context);
   publish(outgoing, context);
   metrics.handleSeconds.observe((performance.now() - started) / 1000);
 
@@ -114,11 +114,11 @@ async function claim(
   granted: readonly Granted[],
   outgoing: OutgoingBatch,
   { inbox, memory }: MessagingContext,
-): Promise<{ fresh: Granted[]; repeated: Answer[]; devices: ReadonlyMap<string, number> }> {
-  if (granted.length === 0) return { fresh: [], repeated: [], devices: new Map() };
+): Promise<{ fresh: Granted[]; repeated: Answer[]; manyDevices: Set<string> }> {
+  if (granted.length === 0) return { fresh: [], repeated: [], manyDevices: new Set() };
   const claims = granted.map(({ placed }) => claimOf(placed.command, placed.position));
   const users = [...new Set(granted.flatMap(({ ownCopyTo }) => ownCopyTo ?? []))];
-  const [held, counts] = await Promise.all([
+  const [held, devices] = await Promise.all([
     memory.claim(batch, claims),
     inbox.run(users.map((user) => inbox.activeDevicesCall(user))),
   ]);
@@ -133,29 +133,21 @@ async function claim(
       repeated.push({ ...one.placed, position: first.position, conversation: first.conversation });
     } else reject(outgoing, command, 'duplicate_conflict', 'this id was sent before with other content');
   });
-  return { fresh, repeated, devices: new Map(users.map((user, i) => [user, Number(counts[i])])) };
+  return { fresh, repeated, manyDevices: new Set(users.filter((_, i) => Number(devices[i]) > 1)) };
 }
 
-/** @param devices of each sender, 0 where Redis doesn't know */
-function historyBatch(fresh: readonly Granted[], devices: ReadonlyMap<string, number>): HistoryBatch {
+function historyBatch(fresh: readonly Granted[]): HistoryBatch {
   return {
-    rows: fresh.map(({ placed: { command, position }, entry, ownCopyTo }) => ({
+    rows: fresh.map(({ placed: { command, position }, entry }) => ({
       conversation: command.conversation,
       position,
       id: command.id,
       from: command.from,
       entry,
-      copied: copiedTo(ownCopyTo, devices),
     })),
     tombstones: fresh.flatMap(({ tombstone }) => (tombstone ? [tombstone] : [])),
     members: fresh.flatMap(({ rows }) => rows ?? []),
   };
-}
-
-/** Whether the sender's devices get a copy: a rebuild must give them neither more nor less (decision 11). Undefined where it is not known. */
-function copiedTo(sender: string | undefined, devices: ReadonlyMap<string, number>): boolean | undefined {
-  const count = sender === undefined ? 0 : (devices.get(sender) ?? 0);
-  return count === 0 ? undefined : count > 1;
 }
 
 /**
@@ -165,7 +157,7 @@ function copiedTo(sender: string | undefined, devices: ReadonlyMap<string, numbe
 async function enqueue(
   partition: number,
   fresh: readonly Granted[],
-  devices: ReadonlyMap<string, number>,
+  manyDevices: ReadonlySet<string>,
   outgoing: OutgoingBatch,
   { inbox, leases, redeliverAfterMs, notUrgentMs }: MessagingContext,
 ): Promise<DueUser[]> {
@@ -182,7 +174,7 @@ async function enqueue(
     // A tombstone and a change of members wake nobody by themselves.
     const urgent = command.t === 'send' && command.urgent !== false;
     for (const user of recipients) give(user, { position, expiresAtMs, own: false, entry }, urgent);
-    if (ownCopyTo !== undefined && copiedTo(ownCopyTo, devices)) {
+    if (ownCopyTo !== undefined && manyDevices.has(ownCopyTo)) {
       give(ownCopyTo, { position, expiresAtMs, own: true, entry: ownCopy(entry) }, false);
     }
   }

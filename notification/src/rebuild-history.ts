@@ -66,6 +66,7 @@ async function readOne(conversation: string, query: HistoryQuery, dynamo: Dynamo
     devices.length === 0
       ? -1
       : Math.min(...devices.map(({ device }) => cursors.get(`${device}#${conversation}`) ?? -1));
+  const ownFrom = ownCopiesFrom(devices)?.get(partition);
   const [group, deleted, items] = await Promise.all([
     conversation.startsWith('grp:') ? readGroup(dynamo, conversation) : undefined,
     readDeleted(dynamo, conversation, after),
@@ -73,16 +74,18 @@ async function readOne(conversation: string, query: HistoryQuery, dynamo: Dynamo
   ]);
   return items.flatMap((item) => {
     if (deleted.has(item.position)) return [];
-    return toKept(user, item, partition, conversation, group, devices.length > 1) ?? [];
+    return toKept(user, item, partition, conversation, group, ownFrom) ?? [];
   });
 }
 
-type HistoryItem = {
-  position: number;
-  entry: EntryText;
-  /** Whether its sender's devices got a copy, where messaging knew it. */
-  copied: boolean | undefined;
-};
+/** Own copies begin where the user's second device did: earlier ones would come behind what the first has had since. */
+function ownCopiesFrom(devices: readonly DeviceRow[]): ReadonlyMap<number, number> | undefined {
+  if (devices.length < 2) return undefined;
+  const sum = ({ start }: DeviceRow) => [...start.values()].reduce((total, position) => total + position, 0);
+  return devices.filter(({ first }) => !first).sort((a, b) => sum(a) - sum(b))[0]?.start;
+}
+
+type HistoryItem = { position: number; entry: EntryText };
 type Frame = {
   t: 'message' | 'deleted' | 'members';
   from?: string;
@@ -95,18 +98,17 @@ type Frame = {
 
 function toKept(
   user: string,
-  { position, entry, copied }: HistoryItem,
+  { position, entry }: HistoryItem,
   partition: number,
   conversation: string,
   group: Group | undefined,
-  ownCopies: boolean,
+  ownFrom: number | undefined,
 ): Kept | undefined {
   const frame = JSON.parse(entry) as Frame;
   if (!mayReceive(conversation, group, user, position, frame.t)) return undefined;
   const author = frame.t === 'message' ? frame.from : frame.t === 'deleted' ? frame.by : undefined;
   const own = author === user && conversation !== `dm:${user}:${user}`;
-  // What was sent while there was one device would come to it behind what it has had since.
-  if (own && (!ownCopies || copied === false)) return undefined;
+  if (own && (ownFrom === undefined || position < ownFrom)) return undefined;
   const expiresAtMs = frame.ttlSeconds === undefined ? 0 : (frame.sentAt ?? 0) + frame.ttlSeconds * 1000;
   const storedAt = frame.storedAt ?? frame.at ?? 0;
   return { partition, position, storedAt, expiresAtMs, entry: own ? ownCopy(entry) : entry, conversation };
@@ -150,7 +152,7 @@ async function readItems(
     );
     for (const item of Items ?? []) {
       const position = Number(item.position?.N);
-      if (position < cut) items.push({ position, entry: item.entry?.S ?? '{}', copied: item.copied?.BOOL });
+      if (position < cut) items.push({ position, entry: item.entry?.S ?? '{}' });
     }
     from = LastEvaluatedKey;
   } while (from && items.length < most);

@@ -31,8 +31,6 @@ type Logged = {
   storedAt: number;
   from: string;
   entry: string;
-  /** Whether the sender's devices were given a copy. */
-  copied: boolean | undefined;
   deletes?: number;
 };
 type Device = Omit<DeviceRow, 'push'> & { cursors: Map<string, number>; marks: Map<string, number> };
@@ -54,13 +52,12 @@ async function write(world: World): Promise<void> {
   const { signal } = new AbortController();
   const below = log.filter(({ partition, position }) => position < world.cut.get(partition)!);
   const messages = below.map(
-    ({ conversation, position, from, entry, copied }): Item => ({
+    ({ conversation, position, from, entry }): Item => ({
       conversation: { S: conversation },
       position: { N: String(position) },
       id: { S: 'id' },
       from: { S: from },
       entry: { S: entry },
-      ...(copied === undefined ? {} : { copied: { BOOL: copied } }),
     }),
   );
   const targets = new Map(below.flatMap((one) => (one.deletes === undefined ? [] : [[key(one, one.deletes), one]])));
@@ -104,13 +101,14 @@ async function write(world: World): Promise<void> {
   ]);
 }
 
-/** What the user is sent of a record, if anything: own copies only with several devices, as there were when it was sent. */
-function shown(world: World, { conversation, partition, position, from, entry, copied }: Logged): string | undefined {
+/** What the user is sent of a record, if anything: own copies only with several devices, and from the history only since there were. */
+function shown(world: World, { conversation, partition, position, from, entry }: Logged): string | undefined {
   const { user, group, devices, cut } = world;
   if (conversation === group.conversation && (position < group.joined || position >= group.left)) return undefined;
   if (from !== user || conversation === directConversation(user, user)) return entry;
-  const before = copied === false && position < cut.get(partition)!;
-  return devices.length > 1 && !before ? ownCopy(entry) : undefined;
+  if (devices.length < 2) return undefined;
+  const second = devices.find(({ first }) => !first)?.start.get(partition);
+  return position >= cut.get(partition)! || (second !== undefined && position >= second) ? ownCopy(entry) : undefined;
 }
 const acked = ({ first, start, cursors, marks }: Device, { conversation, partition, position }: Logged): boolean => {
   const cursor = Math.max(cursors.get(conversation) ?? -1, marks.get(conversation) ?? -1);
@@ -138,7 +136,6 @@ const key = ({ conversation }: Logged, position: number) => `${conversation} ${p
 const record = fc.record({
   where: fc.nat({ max: 3 }),
   own: fc.boolean(),
-  copied: fc.option(fc.boolean(), { nil: undefined }),
   deletes: fc.option(fc.nat({ max: 5 }), { freq: 5 }),
   gap: fc.integer({ min: 1, max: 3 }),
 });
@@ -170,7 +167,7 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
   const log: Logged[] = [];
   const ends = () => new Map(offsets.map((offset, partition) => [partition, positionOf(1, offset + 1)]));
   let start = ends();
-  records.forEach(({ where, own, copied, deletes, gap }, i) => {
+  records.forEach(({ where, own, deletes, gap }, i) => {
     const conversation = conversations[where]!;
     const partition = where % 2;
     offsets[partition]! += gap;
@@ -191,7 +188,6 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
       storedAt,
       from,
       entry,
-      copied,
       ...(target === undefined ? {} : { deletes: target }),
     });
     if (i < aged) start = ends();
@@ -285,7 +281,7 @@ describe('a rebuild', () => {
 
   it('of more than an inbox takes keeps the newest, and shows the rest as a gap to who has not acked it', async () => {
     const world = build({
-      records: Array.from({ length: 7 }, () => ({ where: 0, own: false, copied: undefined, deletes: null, gap: 1 })),
+      records: Array.from({ length: 7 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
       devices: [
         { first: true, cursors: [null, null, null, null], inRedis: false },
         { first: true, cursors: [5, null, null, null], inRedis: true },
@@ -305,7 +301,7 @@ describe('a rebuild', () => {
 
   it('keeps positions in order where the clock of the log was set back', async () => {
     const world = build({
-      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, copied: undefined, deletes: null, gap: 1 })),
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
       devices: [],
       aged: 0,
       cuts: [9, 9],
@@ -323,7 +319,7 @@ describe('a rebuild', () => {
 
   it('of one inbox by several at once is done once', async () => {
     const world = build({
-      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, copied: undefined, deletes: null, gap: 1 })),
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
       devices: [{ first: true, cursors: [null, null, null, null], inRedis: false }],
       aged: 0,
       cuts: [9, 9],
@@ -340,7 +336,7 @@ describe('a rebuild', () => {
 
   it('reads the devices and cursors that were written', async () => {
     const world = build({
-      records: [{ where: 0, own: false, copied: undefined, deletes: null, gap: 1 }],
+      records: [{ where: 0, own: false, deletes: null, gap: 1 }],
       devices: [{ first: true, cursors: [7, null, 3, null], inRedis: false }],
       aged: 0,
       cuts: [0, 0],
