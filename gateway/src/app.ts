@@ -4,10 +4,11 @@ import { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
-import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
+import type { LogRecord } from '@restante/shared/kafka/log-record';
 import { startSlotReader } from '@restante/shared/kafka/slot-reader';
 import { incomingTopic } from '@restante/shared/kafka/topics';
+import { createProducer } from '@restante/shared/kafka/traced-producer';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
 import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metrics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
@@ -15,6 +16,7 @@ import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
+import { startTracing } from '@restante/shared/runtime/tracing';
 import { createAuthenticate } from './auth.ts';
 import { Backlog } from './backlog.ts';
 import { PendingCalls } from './calls.ts';
@@ -26,6 +28,7 @@ import { serveDemo } from './demo.ts';
 import { metrics } from './events.ts';
 import { sendJson, sendProblem } from './http.ts';
 import { serveApi } from './http-api.ts';
+import type { AttachmentsApi } from './http-attachments.ts';
 import { timeDelivery } from './latencies.ts';
 import { GatewayLog } from './log.ts';
 import { OperatorOrders } from './operator-orders.ts';
@@ -34,6 +37,7 @@ import { Revocations, refuseRevoked } from './revocations.ts';
 import { SendPath } from './send.ts';
 import { SlotHolder } from './slot.ts';
 import { serveSockets } from './sockets.ts';
+import { GatewayTraces } from './traces.ts';
 import { loadUws, type Uws } from './uws.ts';
 
 /** LIBUS_LISTEN_EXCLUSIVE_PORT, which the types lack: two gateways on one port would share it in silence. */
@@ -68,12 +72,10 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     poison: POISON_RULE,
   });
   await redis.ready();
-  const producer = new BatchingProducer({
-    kafka,
-    logger,
-    topics: [incoming, TOPICS.userEvents],
-    rejectQueuedWhenUnhealthy: true,
-  });
+  const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);
+  const traces = tracing && new GatewayTraces(tracing, incoming);
+  const topics = [incoming, TOPICS.userEvents];
+  const producer = createProducer({ kafka, logger, topics, rejectQueuedWhenUnhealthy: true }, traces?.record);
   await producer.start();
 
   const backlog = new Backlog({ kafka, topic: incoming, maxRecords: config.BACKLOG_MAX_RECORDS, logger });
@@ -123,13 +125,14 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     repeatAck: connections.repeatAck,
     close: connections.close,
   });
-  function onRecords(records: { value: Buffer | null }[]): void {
-    for (const { value } of records) {
+  function onRecords(records: readonly LogRecord[]): void {
+    for (const { value, headers } of records) {
       try {
         if (!value) continue;
         const record = decodeOutgoing(value.toString('utf8'));
         deliver(record);
         timeDelivery(record, connections.all, Date.now());
+        traces?.delivered(record, headers);
       } catch (error) {
         metrics.hintsDropped.inc({ reason: 'undecodable' });
         logger.error(
@@ -188,8 +191,8 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   slot.start();
   backlog.start();
   connections.start();
-  orders.start();
   logger.info({ port: uws.us_socket_local_port(listening), admin: admin.url }, 'gateway listens');
+  orders.start();
 
   return {
     async stop() {
@@ -198,12 +201,13 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       connections.stop();
       await slot.stop();
       await backlog.stop();
-      await orders.stop();
       await producer.stop();
+      await orders.stop();
       await stopMetrics();
       await admin.close();
       await redis.close();
       dynamo.destroy();
+      await tracing?.stop();
     },
   };
 }

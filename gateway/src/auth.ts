@@ -1,4 +1,5 @@
 import { USER_PATTERN } from '@restante/shared/contract/ids';
+import { UnavailableError } from '@restante/shared/runtime/errors';
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
 import type { Config } from './config.ts';
 
@@ -18,6 +19,10 @@ export type Authenticate = (token: string | undefined) => Promise<Identity>;
 const PUBLIC_KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'];
 const CLOCK_TOLERANCE_SECONDS = 5;
 const MIN_SECRET_BYTES = 32;
+/** Keys that are not known yet are asked for this often at most: a rotation is seen soon, and made-up key ids cost the issuer little. */
+const NEW_KEYS_EACH_MS = 5_000;
+/** What jose says where the issuer's keys could not be had, as against a token that is wrong. */
+const KEYS_AWAY = ['ERR_JWKS_TIMEOUT', 'ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID'];
 
 /**
  * Makes the check of tokens. The function it returns throws AuthError with what is wrong, never with the token.
@@ -33,7 +38,7 @@ export function createAuthenticate(
   };
   const verify = ((): ((token: string) => Promise<{ payload: Record<string, unknown> }>) => {
     if (config.JWKS_URL) {
-      const keys = createRemoteJWKSet(new URL(config.JWKS_URL));
+      const keys = createRemoteJWKSet(new URL(config.JWKS_URL), { cooldownDuration: NEW_KEYS_EACH_MS });
       return (token) => jwtVerify(token, keys, { ...options, algorithms: PUBLIC_KEY_ALGORITHMS });
     }
     if (!config.JWT_SECRET)
@@ -63,8 +68,10 @@ export function createAuthenticate(
       if (error instanceof errors.JWTExpired) throw new AuthError('the token has expired');
       if (error instanceof errors.JWTClaimValidationFailed)
         throw new AuthError(`the token’s ${error.claim} is missing or wrong`);
-      if (error instanceof errors.JOSEError) throw new AuthError('the token is not valid');
-      throw error;
+      if (error instanceof errors.JOSEError && !KEYS_AWAY.includes(error.code))
+        throw new AuthError('the token is not valid');
+      // No verdict on the token: the client keeps it, and comes again.
+      throw new UnavailableError('the keys of the tokens are not to be had now: JWKS_URL', { cause: error });
     }
   };
 }

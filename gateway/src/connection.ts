@@ -21,6 +21,8 @@ export class Connection {
   readonly expiresAtMs: number;
   readonly openedAtMs: number;
   socket: Socket | undefined;
+  /** Where it comes from, for the bound on connections of one address. */
+  address = '';
   /** Generation and place in it. Undefined until the inbox is known: before the welcome. */
   gen: number | undefined;
   acked = 0;

@@ -2,6 +2,7 @@ import { CLOSE } from '@restante/shared/contract/codes';
 import type { ConnectReply, Inbox } from '@restante/shared/inbox/inbox-redis';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
+import { Addresses } from './addresses.ts';
 import { countLost, flushAck, publishAck } from './client-frames.ts';
 import type { Connection, Socket } from './connection.ts';
 import { write } from './deliver.ts';
@@ -35,6 +36,7 @@ export type ConnectionsOptions = {
 /** All connections of this gateway: their beginning, their end, and what must be looked after while they last. */
 export class Connections {
   readonly all = new Map<string, Connection>();
+  readonly addresses = new Addresses();
   readonly #options: ConnectionsOptions;
   readonly #timers: NodeJS.Timeout[] = [];
   #round = 0;
@@ -58,6 +60,7 @@ export class Connections {
   attach(connection: Connection, socket: Socket): void {
     connection.socket = socket;
     this.all.set(connection.id, connection);
+    this.addresses.opened(connection.address);
     metrics.connections.set(this.all.size);
   }
 
@@ -100,6 +103,7 @@ export class Connections {
     if (connection.closed) return;
     connection.closed = true;
     this.all.delete(connection.id);
+    this.addresses.closed(connection.address);
     metrics.connections.set(this.all.size);
     metrics.closes.inc({ code });
     flushAck(connection, { log: this.#options.log, slot: this.slotNumber });

@@ -7,6 +7,7 @@ import { type ConnectReply, type Inbox, parseConnect } from '@restante/shared/in
 import { messageOf, UnavailableError } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uws-current';
+import { type Addresses, addressOf } from './addresses.ts';
 import { AuthError, type Authenticate } from './auth.ts';
 import type { Config } from './config.ts';
 import { Connection, type Socket } from './connection.ts';
@@ -34,6 +35,7 @@ export type HandshakeContext = {
   revocations: Pick<Revocations, 'isRevoked'>;
   /** Of the gateway, and of each device. */
   admission: TokenBucket;
+  addresses: Pick<Addresses, 'count'>;
   attempts: RateLimits;
   logger: Logger;
   /** The session is registered: the socket opens now. */
@@ -61,6 +63,7 @@ function readRequest(request: HttpRequest) {
   const authorization = request.getHeader('authorization');
   return {
     device: request.getQuery('device') ?? '',
+    forwardedFor: request.getHeader('x-forwarded-for'),
     origin: request.getHeader('origin'),
     host: request.getHeader('host'),
     key: request.getHeader('sec-websocket-key'),
@@ -84,6 +87,8 @@ export function onUpgrade(
   context: HandshakeContext,
 ): void {
   const read = readRequest(request);
+  const remote = Buffer.from(response.getRemoteAddressAsText()).toString();
+  const address = addressOf(remote, read.forwardedFor, context.config.TRUST_FORWARDED_FOR);
   let aborted = false;
   response.onAborted(() => {
     aborted = true;
@@ -92,7 +97,7 @@ export function onUpgrade(
     metrics.handshakes.inc({ outcome: String(status) });
     if (!aborted) response.cork(() => sendProblem(response, status, code, detail, retryAfterSeconds));
   };
-  const early = refusedAtOnce(read, context);
+  const early = refusedAtOnce(read, address, context);
   if (early) return refuse(early);
   pending++;
   register(read, context)
@@ -105,6 +110,7 @@ export function onUpgrade(
         context.abandoned(result.connection);
         return refuse(late);
       }
+      result.connection.address = address;
       const open = () =>
         response.upgrade({ connection: result.connection }, read.key, read.protocol, read.extensions, upgrade);
       // Not corked: after that, this uWebSockets takes a socket that was upgraded in place for an HTTP response still, reads bytes that
@@ -131,7 +137,11 @@ export function onUpgrade(
     });
 }
 
-function refusedAtOnce(read: Request, { config, admission, slot, orders }: HandshakeContext): Refused | undefined {
+function refusedAtOnce(
+  read: Request,
+  address: string,
+  { config, addresses, admission, slot, orders }: HandshakeContext,
+): Refused | undefined {
   if (!slot.ready() || !orders.ready() || orders.draining() || pending >= MAX_PENDING) {
     return {
       status: 503,
@@ -145,6 +155,14 @@ function refusedAtOnce(read: Request, { config, admission, slot, orders }: Hands
     const retryAfterSeconds = Math.ceil(waitMs / 1000) + Math.floor(Math.random() * 3);
     return { status: 503, code: 'overloaded', detail: 'too many handshakes a second', retryAfterSeconds };
   }
+  const most = config.CONNECTIONS_PER_ADDRESS;
+  if (most > 0 && addresses.count(address) >= most)
+    return {
+      status: 429,
+      code: 'rate_limited',
+      detail: `over ${most} connections of one address`,
+      retryAfterSeconds: 5,
+    };
   if (!originAllowed(read.origin, read.host, config.ALLOWED_ORIGINS, config.NODE_ENV === 'production')) {
     return { status: 403, code: 'unauthorized', detail: 'this Origin may not connect: see ALLOWED_ORIGINS' };
   }

@@ -3,17 +3,18 @@ import { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
-import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
 import { registerLagGauge } from '@restante/shared/kafka/lag-gauge';
 import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
+import { createProducer } from '@restante/shared/kafka/traced-producer';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
 import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metrics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
+import { startTracing } from '@restante/shared/runtime/tracing';
 import type { Config } from './config.ts';
 import { Conversations } from './conversations.ts';
 import { DedupeMemory } from './dedupe-memory.ts';
@@ -21,6 +22,7 @@ import { metrics } from './events.ts';
 import { History } from './history-dynamo.ts';
 import { LogIdentity } from './log-identity-dynamo.ts';
 import { type MessagingContext, onMessages } from './on-message.ts';
+import { MessagingTraces } from './traces.ts';
 
 export const GROUP = 'messaging';
 const MAX_BATCH_RECORDS = 500;
@@ -68,7 +70,10 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     rereadSeconds: config.DEDUPE_REREAD_SECONDS,
     logger,
   });
-  const producer = new BatchingProducer({ kafka, logger, topics: [TOPICS.outgoing, TOPICS.deadLetters] });
+  const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);
+  const traces = tracing && new MessagingTraces(tracing, config.INCOMING_EPOCH);
+  const topics = [TOPICS.outgoing, TOPICS.deadLetters];
+  const producer = createProducer({ kafka, logger, topics }, traces?.record);
   await producer.start();
 
   const conversations = new Conversations(dynamo);
@@ -90,11 +95,15 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     groupId: GROUP,
     topic,
     handle: async (batch) => {
+      const traced = traces?.stored(batch);
       const { durable } = await onMessages(batch, context);
       const stored = durable.then(() => redis.replicated());
       // The caller sees to a failure; the batch is handled again then, and timed again.
       stored.then(
-        () => metrics.acceptedToStoredSeconds.observe(secondsSince(batch.records[0]?.timestamp)),
+        () => {
+          metrics.acceptedToStoredSeconds.observe(secondsSince(batch.records[0]?.timestamp));
+          traced?.();
+        },
         () => undefined,
       );
       return { durable: stored };
@@ -132,6 +141,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
       await logIdentity.stop();
       await producer.stop();
       leases.stop();
+      await tracing?.stop();
       await stopMetrics();
       await admin.close();
       await redis.close();

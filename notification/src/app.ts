@@ -17,6 +17,7 @@ import { createDynamo } from '@restante/shared/runtime/dynamo';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
+import { startTracing } from '@restante/shared/runtime/tracing';
 import { CommitBarrier } from './commit-barrier.ts';
 import type { Config } from './config.ts';
 import { CursorFlusher } from './cursors-dynamo.ts';
@@ -33,6 +34,7 @@ import { SnsPush } from './push-sns.ts';
 import { Rebuilds } from './rebuilds.ts';
 import { Receipts } from './receipts.ts';
 import { Reconciler } from './reconciler.ts';
+import { ackSteps } from './traces.ts';
 import { Wakes } from './wakes.ts';
 
 const GROUP = 'notification';
@@ -71,11 +73,16 @@ export async function startNotification(config: Config, logger: Logger): Promise
   const leases = new SlotLeases(redis, config.GATEWAY_SLOTS, logger);
   await leases.start();
   const incoming = incomingTopic(config.INCOMING_EPOCH);
-  const producer = new BatchingProducer({ kafka, logger, topics: [incoming, TOPICS.outgoing, TOPICS.deadLetters] });
+  const producer = new BatchingProducer({
+    kafka,
+    logger,
+    topics: [incoming, TOPICS.outgoing, TOPICS.deadLetters, TOPICS.receipts],
+  });
   await producer.start();
 
   const admin = new AdminHolder(kafka);
   const members = new Members(dynamo);
+  const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);
   const receipts = new Receipts({
     store: redis,
     receipts: new ReceiptStore(redis, dynamo),
@@ -87,6 +94,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   });
   const presence = new Presence({
     store: redis,
+    log: target && new ReceiptLog(producer),
     members,
     leases,
     producer,
@@ -145,7 +153,12 @@ export async function startNotification(config: Config, logger: Logger): Promise
     },
     onFatal: (error) => {
       logger.fatal({ err: error }, 'the log of user events is another one: the consumer group must be reset by hand');
+      const steps = tracing && ackSteps(batch, tracing);
       process.exit(1);
+      durable.then(
+        () => steps?.forEach((step) => void step.end()),
+        () => undefined,
+      );
     },
     maxBatchRecords: MAX_BATCH_RECORDS,
     maxBatchBytes: MAX_BATCH_BYTES,
@@ -197,6 +210,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
       dynamo.destroy();
     },
   };
+      await tracing?.stop();
 }
 
 function snsPush(config: Config, dynamo: DynamoDBClient, logger: Logger): SnsPush {

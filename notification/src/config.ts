@@ -7,6 +7,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'LOG_LEVEL',
       'SERVICE_NAME',
       'CLOUDWATCH_NAMESPACE',
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
       'DATA_DIR',
       'HOST',
       'ADMIN_PORT',

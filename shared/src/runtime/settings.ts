@@ -25,6 +25,9 @@ const url = (protocols: string[]) =>
     },
     `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`,
   );
+const optionalUrl = z
+  .union([z.literal(''), url(['http:', 'https:'])])
+  .transform((value) => (value === '' ? undefined : value));
 const list = z.string().transform((value) =>
   value
     .split(',')
@@ -71,6 +74,11 @@ export const SETTINGS = {
     optional,
     '',
     'metrics go to the log once a minute in the form that CloudWatch reads, under this name; empty: not',
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    optional,
+    '',
+    'where OpenTelemetry traces go, by OTLP over HTTP, as http://127.0.0.1:4318; empty: there are none',
   ),
   DATA_DIR: setting(text, '.restante', "engines' data, logs, run.json and pushes.jsonl"),
 
@@ -119,14 +127,6 @@ export const SETTINGS = {
   JWT_SECRET: { ...setting(optional, '', 'HS256 secret, at least 32 bytes, for development'), secret: true as const },
   JWKS_URL: setting(optional, '', 'where the public keys of the tokens are, for production'),
   JWT_AUDIENCE: setting(text, 'restante', 'the aud claim that a token must have'),
-
-  INBOX_RETENTION_SECONDS: setting(
-    integer(1, 3650 * DAY),
-    `${30 * DAY}`,
-    'how long an entry stays in an inbox; it stays in the history',
-  ),
-  INBOX_MAX_ENTRIES: setting(integer(1, 10_000_000), '100000', 'entries in one inbox'),
-  INBOX_MAX_BYTES: setting(integer(1024, 2 ** 32), '67108864', 'bytes in one inbox'),
   REVOCATION_SECONDS: setting(
     integer(60, 3650 * DAY),
     `${365 * DAY}`,
@@ -146,6 +146,14 @@ export const SETTINGS = {
     'false',
     'operators may read what is in messages; that they did is in the audit log',
   ),
+
+  INBOX_RETENTION_SECONDS: setting(
+    integer(1, 3650 * DAY),
+    `${30 * DAY}`,
+    'how long an entry stays in an inbox; it stays in the history',
+  ),
+  INBOX_MAX_ENTRIES: setting(integer(1, 10_000_000), '100000', 'entries in one inbox'),
+  INBOX_MAX_BYTES: setting(integer(1024, 2 ** 32), '67108864', 'bytes in one inbox'),
   WINDOW_ENTRIES: setting(integer(1, 10000), '256', 'unacknowledged entries on one connection'),
   WINDOW_BYTES: setting(integer(65536, 2 ** 28), '1048576', 'unacknowledged bytes on one connection'),
   DEDUPE_SECONDS: setting(integer(60, 365 * DAY), `${7 * DAY}`, 'how long a (sender, id) is remembered'),
