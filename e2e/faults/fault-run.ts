@@ -20,6 +20,8 @@ export type FaultRunOptions = {
   /** A deployment that runs already, instead of a system of its own. */
   target?: { urls: readonly string[]; token: (user: string) => Promise<string> };
   settings?: Record<string, string>;
+  /** How long it may take until all is at rest. */
+  quietMs?: number;
   /** Whose services run. */
   root?: string;
 };
@@ -36,7 +38,7 @@ export async function faultRun(options: FaultRunOptions): Promise<Report> {
 }
 
 async function onOwnSystem({ settings, root, ...options }: FaultRunOptions, history: History): Promise<void> {
-  const { seed, minutes, nemeses, say } = options;
+  const { seed, minutes, nemeses, quietMs, say } = options;
   say('starting engines and services');
   const system = await System.start(settings, root);
   try {
@@ -48,7 +50,16 @@ async function onOwnSystem({ settings, root, ...options }: FaultRunOptions, hist
       name,
       strike: (how: Omit<Parameters<typeof strike>[0], 'system'>) => strike({ ...how, system }),
     }));
-    await run({ plan: planned, seed, minutes, nemeses: bound, deployment, history, say });
+    await run({
+      plan: planned,
+      seed,
+      minutes,
+      nemeses: bound,
+      deployment,
+      history,
+      say,
+      ...(quietMs ? { quietMs } : {}),
+    });
   } finally {
     await system.stop(options.folder);
   }

@@ -36,13 +36,24 @@ export type RunOptions = {
   nemeses: readonly BoundNemesis[];
   deployment: Deployment;
   history: History;
+  /** How long it may take until all is at rest. */
+  quietMs?: number;
   say: (line: string) => void;
 };
 
 type People = { devices: Map<string, Device>; senders: Map<string, Sender>; random: Random };
 
 /** Work under faults, then quiet, then a look at what is left. What comes of it is in the history. */
-export async function run({ plan, seed, minutes, nemeses, deployment, history, say }: RunOptions): Promise<void> {
+export async function run({
+  plan,
+  seed,
+  minutes,
+  nemeses,
+  deployment,
+  history,
+  quietMs,
+  say,
+}: RunOptions): Promise<void> {
   const { record } = history;
   const { system } = deployment;
   const { users, groups } = plan;
@@ -74,7 +85,8 @@ export async function run({ plan, seed, minutes, nemeses, deployment, history, s
     await faults;
     record({ t: 'quiet', what: 'begins', detail: '' });
     say('quiet: everything is healed, everybody connects');
-    await settle(plan, people, deployment, () => Date.now() - progress.heardAt, record);
+    const stillMs = () => Date.now() - progress.heardAt;
+    await settle(plan, people, deployment, { stillMs, quietMs: quietMs ?? QUIET_WITHIN_MS, record });
     if (system) await lookInside(plan, system, record);
   } finally {
     clearInterval(teller);
@@ -216,12 +228,11 @@ async function settle(
   plan: Plan,
   people: People,
   { system, urls }: Deployment,
-  stillMs: () => number,
-  record: Recorder,
+  { stillMs, quietMs, record }: { stillMs: () => number; quietMs: number; record: Recorder },
 ): Promise<void> {
   for (const device of people.devices.values())
     device.connect({ gateway: people.random.integer(0, urls.length - 1), acks: 'each' });
-  const end = Date.now() + QUIET_WITHIN_MS;
+  const end = Date.now() + quietMs;
   const stores = system ? await Stores.open(system) : undefined;
   const users = plan.users.map(({ user }) => user);
   try {
