@@ -3,12 +3,12 @@ import { createKafka } from '@restante/shared/kafka/client';
 import { readRange } from '@restante/shared/kafka/read-range';
 import { logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
-import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
 import { readHistory } from './support/history-table.ts';
 import { call } from './support/http.ts';
+import { redisOf } from './support/redis-of.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** Issue 5's "must show": what a message to a group of 1,000 with 900 away costs. How long it takes is the bench's: npm run bench -- group. */
@@ -78,11 +78,10 @@ test('a message to 1,000 members, 900 of them away: one item of history, one rec
   await sender!.until('stored', () => sender!.first('stored'));
   await Promise.all(others.map((client) => client.until('it', () => client.messages.length === 1)));
 
-  const redis = new Redis(engine('redis'));
+  const redis = redisOf(stack);
   const inboxes = async () => {
-    const pipeline = redis.pipeline();
-    for (let i = CONNECTED; i < MEMBERS; i++) pipeline.lrange(`inbox:{${user(i)}}`, 0, -1);
-    return (await pipeline.exec())!.map(([, entries]) => entries as string[]);
+    const away = Array.from({ length: MEMBERS - CONNECTED }, (_, i) => user(CONNECTED + i));
+    return Promise.all(away.map((one) => redis.lrange(`inbox:{${one}}`, 0, -1)));
   };
   // The group's making, and the message.
   await vi.waitFor(async () => expect((await inboxes()).every((entries) => entries.length >= 2)).toBe(true), {

@@ -2,7 +2,7 @@
 export type RunFile = {
   gateways: { name: string; pid: number; url: string; adminUrl?: string }[];
   services: { name: string; pid: number; adminUrl?: string }[];
-  engines: { name: string; pid?: number; url: string }[];
+  engines: { name: string; pid?: number; url: string; cluster?: true }[];
   jwtSecret: string | undefined;
   adminToken?: string;
 };
@@ -32,6 +32,7 @@ export function parseRunFile(text: string): RunFile {
       // An engine that was there already (KAFKA_BROKERS and the like) has no process of ours.
       ...(typeof item.pid === 'number' ? { pid: item.pid } : {}),
       url: string(item, 'url', `engines[${i}]`),
+      ...(item.cluster === true ? { cluster: true as const } : {}),
     })),
     jwtSecret: typeof secret === 'string' && secret !== '' ? secret : undefined,
     ...(typeof fields.adminToken === 'string' ? { adminToken: fields.adminToken } : {}),

@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startDynamo } from '@restante/localstack/dynamo-engine';
 import type { Engine, EngineOptions } from '@restante/localstack/engine';
 import { startKafka } from '@restante/localstack/kafka-engine';
 import { startRedis } from '@restante/localstack/redis-engine';
+import { Redis } from 'ioredis';
 
 const KINDS = {
   kafka: { start: startKafka, variable: 'KAFKA_BROKERS' },
@@ -34,6 +35,26 @@ export class OwnEngines {
     } finally {
       await this.#start(kind, Number(engine.url.split(':').at(-1)));
     }
+  }
+
+  /** Keeps what Redis has now. */
+  async remembered(): Promise<void> {
+    cpSync(join(this.#dir, 'redis'), join(this.#dir, 'redis-then'), { recursive: true });
+  }
+
+  /** Redis ends at once, and comes back with what it had then: as after a crash that took its last second, or a failover. */
+  async wentBack(): Promise<void> {
+    await this.away('redis', async () => {
+      rmSync(join(this.#dir, 'redis'), { recursive: true });
+      renameSync(join(this.#dir, 'redis-then'), join(this.#dir, 'redis'));
+    });
+  }
+
+  /** Redis goes on, with nothing. */
+  async emptied(): Promise<void> {
+    const redis = new Redis(this.#running.get('redis')!.url);
+    await redis.flushall();
+    redis.disconnect();
   }
 
   async end(): Promise<void> {

@@ -1,11 +1,11 @@
 import { Cluster, Redis } from 'ioredis';
 import type { Stack } from './stack.ts';
 
-/** The Redis of a stack, as its services see it: REDIS_NODES says to both whether it is a cluster. */
+/** The Redis of a stack, as its services see it: one, or a cluster. */
 export function redisOf(stack: Stack): Redis | Cluster {
-  const { url } = stack.run.engines.find(({ name }) => name === 'redis')!;
+  const { url, cluster } = stack.run.engines.find(({ name }) => name === 'redis')!;
   const { hostname: host, port } = new URL(url);
-  return process.env.REDIS_NODES === '3' ? new Cluster([{ host, port: Number(port) }]) : new Redis(url);
+  return cluster ? new Cluster([{ host, port: Number(port) }]) : new Redis(url);
 }
 
 /** As if the memory of each of its nodes were gone. */

@@ -10,10 +10,14 @@ const RETRY_MS = 200;
 export class RoamingClient {
   readonly user: string;
   readonly rules: DeviceRules;
+  /** Of the inbox, as it was told by a welcome or a reset. */
+  readonly generations = new Set<number>();
+  /** Codes by which its connections were closed. */
+  readonly closes: number[] = [];
   /** `bye` frames that it was sent, with the code of the close that followed. */
   readonly byes: { code: number; reconnectAfterMs: number; closed: number }[] = [];
   /** Ids of messages, in the order of their first coming. */
-  readonly received = new Set<string>();
+  readonly received: Set<string>;
   readonly #urls: readonly string[];
   readonly #token: string;
   /** Sent and not accepted yet, oldest first. */
@@ -24,12 +28,19 @@ export class RoamingClient {
   #running: Promise<void> | undefined;
   #up: () => void = () => {};
 
-  constructor(user: string, token: string, urls: readonly string[], turn: number) {
+  constructor(user: string, token: string, urls: readonly string[], turn: number, former?: RoamingClient) {
     this.user = user;
-    this.rules = new DeviceRules(`${user}/phone`);
+    this.rules = former?.rules ?? new DeviceRules(`${user}/phone`);
+    this.received = former?.received ?? new Set();
+    for (const gen of former?.generations ?? []) this.generations.add(gen);
     this.#urls = urls;
     this.#token = token;
     this.#turn = turn;
+  }
+
+  /** The same device, after it was away. */
+  again(): RoamingClient {
+    return new RoamingClient(this.user, this.#token, this.#urls, this.#turn, this);
   }
 
   /** @returns once it is connected for the first time */
@@ -66,6 +77,7 @@ export class RoamingClient {
         waitForWelcome: false,
         onFrame: (frame) => {
           if (frame.t === 'message') this.received.add(String(frame.id));
+          if (frame.t === 'welcome' || frame.t === 'reset') this.generations.add(Number(frame.gen));
           if (frame.t === 'accepted') this.#outbox.delete(String(frame.id));
         },
       }).catch(() => undefined);
@@ -77,6 +89,7 @@ export class RoamingClient {
       this.#up();
       for (const [id, to] of this.#outbox) this.#write(id, to);
       await new Promise((resolve) => client.socket.once('close', resolve));
+      this.closes.push(client.closed!.code);
       const bye = client.first('bye');
       const reconnectAfterMs = Number(bye?.reconnectAfterMs ?? 0);
       if (bye) this.byes.push({ code: Number(bye.code), reconnectAfterMs, closed: client.closed!.code });

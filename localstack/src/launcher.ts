@@ -160,9 +160,14 @@ export class Launcher {
       if (spec.url) gateways.push({ ...entry, url: spec.url });
       else services.push(entry);
     }
-    const engines = enginesFor(this.#options.env)
-      .flatMap(({ name }) => this.#engines.filter((engine) => engine.name === name))
-      .map(({ name, url, supervised }) => (supervised ? { name, pid: supervised.current().pid, url } : { name, url }));
+    const engines = enginesFor(this.#options.env).flatMap(({ name, env }) =>
+      this.#engines
+        .filter((engine) => engine.name === name)
+        .map(({ url, supervised }): RunFile['engines'][number] => {
+          if (!supervised) return { name, url };
+          return { name, pid: supervised.current().pid, url, ...(env?.REDIS_CLUSTER ? { cluster: true } : {}) };
+        }),
+    );
     return { gateways, services, engines, jwtSecret: this.#jwtSecret, adminToken: this.#adminToken };
   }
 

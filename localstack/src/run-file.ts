@@ -5,8 +5,8 @@ import { join } from 'node:path';
 export type RunFile = {
   gateways: { name: string; pid: number; url: string; adminUrl: string }[];
   services: { name: string; pid: number; adminUrl: string }[];
-  /** One that was there before us (KAFKA_BROKERS and the like) has no pid. */
-  engines: { name: string; pid?: number; url: string }[];
+  /** One that was there before us (KAFKA_BROKERS and the like) has no pid. `cluster`: Redis, with REDIS_NODES=3. */
+  engines: { name: string; pid?: number; url: string; cluster?: true }[];
   jwtSecret: string;
   /** Opens the operator's page and API. */
   adminToken: string;

@@ -82,11 +82,12 @@ function addressesOf(run: RunFile | undefined, env: Record<string, string | unde
   const found: Record<string, string> = {};
   for (const [setting, name] of Object.entries(ENGINES)) {
     if (env[setting]) continue;
-    const url = run?.engines.find((engine) => engine.name === name)?.url;
-    if (url !== undefined) found[setting] = url;
+    const engine = run?.engines.find((one) => one.name === name);
+    if (engine !== undefined) found[setting] = engine.url;
     // Without an endpoint DynamoDB is that of AWS.
     else if (name !== 'dynamodb')
       throw new FailedError(`no ${name} is known: there is no run.json`, `run \`npm start\`, or set ${setting}`);
   }
+  if (found.REDIS_URL && run?.engines.find(({ name }) => name === 'redis')?.cluster) found.REDIS_CLUSTER = 'true';
   return found;
 }
