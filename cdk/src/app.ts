@@ -1,6 +1,7 @@
 import { App, Tags, Validations } from 'aws-cdk-lib';
 import { VALIDATE_AGAINST_DEFAULT_RULES } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
+import { AttachmentsStack } from './attachments-stack.ts';
 import { BrokerStack } from './broker-stack.ts';
 import { CacheStack } from './cache-stack.ts';
 import { DataStack } from './data-stack.ts';
@@ -55,6 +56,8 @@ function addStage(app: App, stage: StageProps, imageTag: string) {
     logsKey: keys.logs,
   });
   const push = stage.push.length === 0 ? undefined : new PushStack(app, id('push'), { ...common, logsKey: keys.logs });
+  const attachments =
+    stage.attachments && new AttachmentsStack(app, id('attachments'), { ...common, ...stage.attachments });
   const services = new ServicesStack(app, id('services'), {
     ...common,
     imageTag,
@@ -68,7 +71,7 @@ function addStage(app: App, stage: StageProps, imageTag: string) {
   services.addStackDependency(registry);
   const watch = new WatchStack(app, id('watch'), { ...common, key: keys.logs, services, broker, cache, data, push });
 
-  const stacks = { registry, keys, network, data, cache, broker, push, services, watch };
+  const stacks = { registry, keys, network, data, cache, broker, push, attachments, services, watch };
   for (const stack of Object.values(stacks)) {
     if (stack === undefined) continue;
     Tags.of(stack).add('service', 'restante');

@@ -27,12 +27,18 @@ const AT_DEPLOYMENT: Partial<Record<SettingName, string>> = {
   JWKS_URL: 'https://id.example.com/.well-known/jwks.json',
   ALLOWED_ORIGINS: 'https://chat.example.com',
   REDIS_PASSWORD: 'from Secrets Manager',
+  WEBHOOK_URL: 'https://hooks.example.com/restante',
+  WEBHOOK_SECRET: 'from Secrets Manager',
+  ATTACHMENT_BUCKET: 'restante-prod-attachments-bucket',
 };
 
 /** By Node and its libraries. */
 const READ_ELSEWHERE = /^NODE_ENV$/;
 
-describe.each(Object.values(STAGES))('$name', (stage) => {
+/** And one in which all is on that is off in the others. */
+const WITH_ALL = { ...STAGES.prod, webhooks: true };
+
+describe.each([...Object.values(STAGES), WITH_ALL])('$name, webhooks $webhooks', (stage) => {
   const { ofType } = synthesize(stage);
   type Container = {
     Name: string;
@@ -100,6 +106,7 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
       ['user_events', userEventPartitions, 3, '2'],
       ['outgoing_messages', gatewaySlots, 3, '2'],
       ['dead_letters', 1, 3, '2'],
+      ['receipts', userEventPartitions, 3, '2'],
       ['operator_actions', 1, 3, '2'],
     ]);
   });
@@ -115,6 +122,12 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
       REDIS_USERNAME: service,
       AWS_REGION: stage.region,
     });
+  });
+
+  test('what a stage has is told to who needs it', () => {
+    expect('ATTACHMENT_BUCKET' in environmentOf('gateway')).toBe(stage.attachments !== undefined);
+    for (const name of ['WEBHOOK_URL', 'WEBHOOK_SECRET'])
+      expect(name in environmentOf('notification')).toBe(stage.webhooks);
   });
 
   test('services and topics agree on slots and epoch', () => {

@@ -166,10 +166,12 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
           .filter((arn) => arn.includes('*') && arn !== '*'),
       );
       const allowed = [
-        /:group\/.*\/(slot\.outgoing_messages\.|range\.incoming_messages)\*$/,
+        /:group\/.*\/(slot\.(outgoing_messages|operator_actions)\.|range\.(incoming_messages|operator_actions\.|dead_letters\.))\*$/,
         /:endpoint\/(APNS|GCM)\/restante-\w+\/\*$/,
         /:log-group:sns\/.*\/\*$/,
         /:task\/restante-\w+\/\*$/,
+        // Files have random names.
+        /:s3:::restante-\w+-attachments-<AWS::AccountId>-[a-z0-9-]+\/\*$/,
       ];
       expect(open.filter((arn) => !allowed.some((pattern) => pattern.test(arn)))).toEqual([]);
     });
@@ -229,12 +231,24 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
     });
 
     test('is not deleted with its stack where the stage says so', () => {
-      const kept = ['AWS::DynamoDB::Table', 'AWS::MSK::Cluster'].flatMap(ofType);
+      const files = ofType('AWS::S3::Bucket').filter(({ stack }) => stack.endsWith('-attachments'));
+      expect(files.length).toBe(stage.attachments ? 1 : 0);
+      const kept = [...['AWS::DynamoDB::Table', 'AWS::MSK::Cluster'].flatMap(ofType), ...files];
       for (const { id, resource } of kept)
         expect(resource.DeletionPolicy, id).toBe(stage.deletionProtection ? 'Retain' : 'Delete');
       for (const value of property('AWS::DynamoDB::Table', 'DeletionProtectionEnabled'))
         expect(value).toBe(stage.deletionProtection);
       for (const { resource } of ofType('AWS::KMS::Key')) expect(resource.DeletionPolicy).toBe('Retain');
+    });
+
+    test('files of messages for as long as the stage says, taken by TLS alone', () => {
+      const inStack = (type: string) => ofType(type).filter(({ stack }) => stack.endsWith('-attachments'));
+      for (const { resource } of inStack('AWS::S3::Bucket')) {
+        expect(resource.Properties.LifecycleConfiguration).toMatchObject({
+          Rules: [{ ExpirationInDays: stage.attachments!.keptDays, Status: 'Enabled' }],
+        });
+        expect(JSON.stringify(inStack('AWS::S3::BucketPolicy'))).toContain('"aws:SecureTransport":"false"');
+      }
     });
 
     test('Valkey refuses when it is full, and somebody hears of it before', () => {

@@ -28,13 +28,15 @@ export type Permissions = {
   tables: Partial<Record<TableName, readonly TableAccess[]>>;
   kafka: KafkaAccess;
   push: boolean;
+  /** Signs uploads of files. */
+  uploads: boolean;
 };
 
 /**
  * What each service may do, and by leaving out, what it may not: the one list that the roles are made from and that a
  * reviewer reads. `incoming_messages` stands for the epoch that is written and the one before, which is being drained.
  */
-const { incoming, userEvents, outgoing, deadLetters } = TOPICS;
+const { incoming, userEvents, outgoing, deadLetters, receipts } = TOPICS;
 export const PERMISSIONS: Record<ServiceName, Permissions> = {
   gateway: {
     tables: {
@@ -56,6 +58,7 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       describesGroups: ['messaging'],
     },
     push: false,
+    uploads: true,
   },
   messaging: {
     tables: {
@@ -75,6 +78,7 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       describesGroups: [],
     },
     push: false,
+    uploads: false,
   },
   notification: {
     tables: {
@@ -89,14 +93,15 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
     },
     kafka: {
       // The operator's page records what it does, sends notices, reads dead letters and sends them again.
-      writes: [outgoing, deadLetters, OPERATOR_TOPIC, incoming, userEvents],
-      reads: [userEvents, OPERATOR_TOPIC, deadLetters],
+      writes: [outgoing, deadLetters, receipts, OPERATOR_TOPIC, incoming, userEvents],
+      reads: [userEvents, OPERATOR_TOPIC, deadLetters, receipts],
       // A rebuild waits until messaging has committed what the log held when it began (DESIGN.md, decision 11).
       describesTopics: [incoming],
-      groups: ['notification'],
+      groups: ['notification', 'webhooks-receipts', 'webhooks-dead-letters'],
       ownGroups: [`range.${OPERATOR_TOPIC}.*`, `range.${deadLetters}.*`],
       describesGroups: ['messaging'],
     },
     push: true,
+    uploads: false,
   },
 };

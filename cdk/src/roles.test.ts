@@ -108,14 +108,14 @@ describe('topics by name', () => {
     notification: {
       ...writes(TOPICS.outgoing, ...LOG),
       ...Object.fromEntries(
-        [TOPICS.deadLetters, TOPICS.userEvents, OPERATOR_TOPIC].map((topic) => [
+        [TOPICS.deadLetters, TOPICS.receipts, TOPICS.userEvents, OPERATOR_TOPIC].map((topic) => [
           topic,
           ['DescribeTopic', 'ReadData', 'WriteData'],
         ]),
       ),
     },
     topics: Object.fromEntries(
-      [...LOG, TOPICS.userEvents, TOPICS.outgoing, TOPICS.deadLetters, OPERATOR_TOPIC].map((topic) => [
+      [...LOG, TOPICS.userEvents, TOPICS.outgoing, TOPICS.deadLetters, TOPICS.receipts, OPERATOR_TOPIC].map((topic) => [
         topic,
         ['CreateTopic', 'DescribeTopic', 'DescribeTopicDynamicConfiguration'],
       ]),
@@ -140,6 +140,8 @@ describe('groups by name', () => {
     },
     notification: {
       notification: ['AlterGroup', 'DescribeGroup'],
+      'webhooks-receipts': ['AlterGroup', 'DescribeGroup'],
+      'webhooks-dead-letters': ['AlterGroup', 'DescribeGroup'],
       messaging: ['DescribeGroup'],
       'range.operator_actions.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
       'range.dead_letters.*': ['AlterGroup', 'DeleteGroup', 'DescribeGroup'],
@@ -170,13 +172,32 @@ describe('push by application', () => {
   });
 });
 
+describe('files of messages', () => {
+  const toFiles = (made: Synthesized, role: Role) =>
+    statementsOf(made, role)
+      .filter(({ Action }) => listOf(Action).some((action) => action.startsWith('s3:')))
+      .map(({ Action, Resource }) => [Action, listOf(Resource).map(flat)]);
+
+  test('the gateway may put them into their bucket, and do nothing else to any', () => {
+    const bucket = expect.stringMatching(
+      /^arn:<AWS::Partition>:s3:::restante-prod-attachments-<AWS::AccountId>-[a-z0-9-]+\/\*$/,
+    );
+    expect(toFiles(synthesized, 'gateway')).toEqual([['s3:PutObject', [bucket]]]);
+  });
+
+  test('where there is no bucket there is no right', () => {
+    const { attachments: _, ...without } = stage;
+    expect(toFiles(synthesize(without), 'gateway')).toEqual([]);
+  });
+});
+
 describe('beyond that', () => {
   test.each(ROLES)('%s has no right to any other service', (role) => {
     const services = new Set(
       statementsOf(synthesized, role).flatMap(({ Action }) => listOf(Action).map((action) => action.split(':')[0])),
     );
     const allowed = {
-      gateway: ['dynamodb', 'kafka-cluster', 'kms'],
+      gateway: ['dynamodb', 'kafka-cluster', 'kms', 's3'],
       messaging: ['dynamodb', 'kafka-cluster', 'kms'],
       notification: ['dynamodb', 'kafka-cluster', 'kms', 'sns'],
       topics: ['kafka-cluster'],

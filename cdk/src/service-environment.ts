@@ -1,5 +1,6 @@
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
+import { attachmentsBucketName } from './attachments-stack.ts';
 import { REPLICATION_FACTOR } from './broker-stack.ts';
 import type { Environment } from './environment.ts';
 import { metricsNamespace } from './metrics.ts';
@@ -49,6 +50,7 @@ function logEnvironment({ stage, broker }: ServicesProps): Environment {
 
 function gatewayEnvironment(scope: Construct, { stage }: ServicesProps): Environment {
   return {
+    ...(stage.attachments ? { ATTACHMENT_BUCKET: attachmentsBucketName(scope, stage) } : {}),
     PORT: String(GATEWAY_PORT),
     // A gateway's clients come back over half a minute: its successors admit CONNECT_PER_SECOND each.
     DRAIN_MS: '30000',
@@ -63,8 +65,11 @@ const APPLICATION_SETTINGS = {
   GCM: 'SNS_FCM_APPLICATION_ARN',
 } as const satisfies Record<PushPlatform, keyof Environment>;
 
-function notificationEnvironment(_scope: Construct, { push }: ServicesProps): Environment {
-  if (push === undefined) return { PUSH_PROVIDER: 'console', DATA_DIR: DATA_DIRECTORY };
+function notificationEnvironment(scope: Construct, { stage, push }: ServicesProps): Environment {
+  const webhooks: Environment = stage.webhooks
+    ? { WEBHOOK_URL: ssm.StringParameter.valueForStringParameter(scope, parameterName(stage.name, 'webhook-url')) }
+    : {};
+  if (push === undefined) return { ...webhooks, PUSH_PROVIDER: 'console', DATA_DIR: DATA_DIRECTORY };
   const applications = push.applications.map(({ platform, arn }) => [APPLICATION_SETTINGS[platform], arn]);
-  return { PUSH_PROVIDER: 'sns', ...Object.fromEntries(applications) };
+  return { ...webhooks, PUSH_PROVIDER: 'sns', ...Object.fromEntries(applications) };
 }

@@ -1,5 +1,5 @@
 import type { TableName } from '@restante/shared/runtime/tables';
-import { Stack } from 'aws-cdk-lib';
+import { Aws, Stack } from 'aws-cdk-lib';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
@@ -15,6 +15,7 @@ export type RoleResources = {
   tables: Record<TableName, dynamodb.ITable>;
   dataKey: kms.IKey;
   push: readonly PushApplication[];
+  attachmentsBucket: string | undefined;
 };
 
 /** A service's own role: `permissions.ts` as statements, each on named resources. */
@@ -23,7 +24,7 @@ export function makeServiceRole(scope: Construct, service: ServiceName, resource
     assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
     description: `Restante ${service}: what its process may do`,
   });
-  const { tables, kafka, push } = PERMISSIONS[service];
+  const { tables, kafka, push, uploads } = PERMISSIONS[service];
   for (const [table, accesses] of Object.entries(tables)) {
     const actions = [...new Set(accesses.flatMap((access) => TABLE_ACTIONS[access]))].sort();
     role.addToPolicy(new iam.PolicyStatement({ actions, resources: [resources.tables[table as TableName].tableArn] }));
@@ -32,6 +33,11 @@ export function makeServiceRole(scope: Construct, service: ServiceName, resource
   for (const statement of kafkaStatements(resources.broker, kafka)) role.addToPolicy(statement);
   if (push && resources.push.length > 0)
     for (const statement of pushStatements(resources.push)) role.addToPolicy(statement);
+  // Not to read, nor to list: what it signs can do no more than it may.
+  if (uploads && resources.attachmentsBucket !== undefined) {
+    const resource = `arn:${Aws.PARTITION}:s3:::${resources.attachmentsBucket}/*`;
+    role.addToPolicy(new iam.PolicyStatement({ actions: ['s3:PutObject'], resources: [resource] }));
+  }
   acknowledgeNames(role, service, resources);
   return role;
 }
@@ -74,11 +80,21 @@ function pushStatements(applications: readonly PushApplication[]): iam.PolicySta
   ];
 }
 
-function acknowledgeNames(role: iam.Role, service: ServiceName, { broker, push }: RoleResources): void {
+function acknowledgeNames(
+  role: iam.Role,
+  service: ServiceName,
+  { broker, push, attachmentsBucket }: RoleResources,
+): void {
   for (const group of PERMISSIONS[service].kafka.ownGroups) {
     acknowledge(role, {
       [broker.groupFinding(group)]:
         'A reader of one partition has a group of its own with a random name: the prefix says whose it is.',
+    });
+  }
+  if (PERMISSIONS[service].uploads && attachmentsBucket !== undefined) {
+    acknowledge(role, {
+      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::${attachmentsBucket.replace(Aws.ACCOUNT_ID, '<AWS::AccountId>')}/*]`]:
+        'Files have random names, below the id of the user who puts them.',
     });
   }
   if (!PERMISSIONS[service].push) return;

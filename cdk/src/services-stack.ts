@@ -4,6 +4,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
+import { attachmentsBucketName } from './attachments-stack.ts';
 import type { BrokerStack } from './broker-stack.ts';
 import type { CacheStack } from './cache-stack.ts';
 import type { DataStack } from './data-stack.ts';
@@ -14,7 +15,7 @@ import { GATEWAY_PORT, type NetworkStack } from './network-stack.ts';
 import type { PushStack } from './push-stack.ts';
 import { serviceEnvironment, topicsEnvironment } from './service-environment.ts';
 import { makeServiceRole } from './service-role.ts';
-import type { ServiceName, StageProps } from './stages.ts';
+import { type ServiceName, type StageProps, webhookSecretName } from './stages.ts';
 import { makeTask } from './task.ts';
 import { TopicsTask } from './topics-task.ts';
 import { WorkerService } from './worker-service.ts';
@@ -88,7 +89,12 @@ export class ServicesStack extends Stack {
       role: this.#makeRole(service),
       logsKey: props.keys.logs,
       environment: serviceEnvironment(this, service, props),
-      secrets: { REDIS_PASSWORD: ecs.Secret.fromSecretsManager(this.#passwordOf(service)) },
+      secrets: {
+        REDIS_PASSWORD: ecs.Secret.fromSecretsManager(this.#passwordOf(service)),
+        ...(service === 'notification' && props.stage.webhooks
+          ? { WEBHOOK_SECRET: ecs.Secret.fromSecretsManager(this.#webhookSecret()) }
+          : {}),
+      },
       healthCheck: true,
       ...(service === 'gateway' ? { clientPort: GATEWAY_PORT } : {}),
     });
@@ -111,13 +117,19 @@ export class ServicesStack extends Stack {
     );
   }
 
+  /** Made by an operator, as only they can tell the receiver of it. */
+  #webhookSecret(): secretsmanager.ISecret {
+    return secretsmanager.Secret.fromSecretNameV2(this, 'WebhookSecret', webhookSecretName(this.#props.stage.name));
+  }
+
   #makeRole(service: ServiceName): iam.Role {
-    const { broker, data, keys, push } = this.#props;
+    const { broker, data, keys, push, stage } = this.#props;
     return makeServiceRole(this, service, {
       broker,
       tables: data.tables,
       dataKey: keys.data,
       push: push?.applications ?? [],
+      attachmentsBucket: stage.attachments && attachmentsBucketName(this, stage),
     });
   }
 }

@@ -23,6 +23,10 @@ export type StageProps = {
   notification: TaskSize;
   /** Empty: pushes are only written to a file in the task, for a first deployment without any push account. */
   push: readonly PushPlatform[];
+  /** A bucket for the files of messages, and how long they are kept; absent: none are taken. */
+  attachments?: { keptDays: number };
+  /** Receipts and dead letters are told to the address of the parameter `webhook-url`: docs/webhooks.md. */
+  webhooks: boolean;
   /** Tables, cluster and load balancer refuse to be deleted. */
   deletionProtection: boolean;
   logRetentionDays: 7 | 30 | 90;
@@ -41,6 +45,7 @@ export const STAGES: Record<StageName, StageProps> = {
     messaging: { cpu: 512, memoryMiB: 1024, minTasks: 2, maxTasks: 4 },
     notification: { cpu: 512, memoryMiB: 1024, minTasks: 2, maxTasks: 4 },
     push: [],
+    webhooks: false,
     deletionProtection: false,
     logRetentionDays: 7,
   },
@@ -56,6 +61,8 @@ export const STAGES: Record<StageName, StageProps> = {
     messaging: { cpu: 1024, memoryMiB: 2048, minTasks: 3, maxTasks: 24 },
     notification: { cpu: 1024, memoryMiB: 2048, minTasks: 3, maxTasks: 24 },
     push: ['APNS', 'GCM'],
+    attachments: { keptDays: 365 },
+    webhooks: false,
     deletionProtection: true,
     logRetentionDays: 90,
   },
@@ -65,8 +72,12 @@ export const STAGES: Record<StageName, StageProps> = {
  * What is not known before an account exists is read by CloudFormation at deployment from these parameters of the
  * Parameter Store, so that synthesis needs no credentials (docs/deploy.md makes them).
  */
-export const parameterName = (stage: StageName, name: 'certificate-arn' | 'jwks-url' | 'allowed-origins'): string =>
-  `/restante/${stage}/${name}`;
+export const parameterName = (
+  stage: StageName,
+  name: 'certificate-arn' | 'jwks-url' | 'allowed-origins' | 'webhook-url',
+): string => `/restante/${stage}/${name}`;
+
+export const webhookSecretName = (stage: StageName): string => `restante/${stage}/webhook-secret`;
 
 /** @throws Error where the numbers of a stage contradict each other: better at synthesis than at three in the morning. */
 export function checkStage(stage: StageProps): void {

@@ -151,6 +151,10 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     dynamo,
     logEnds: log.ends,
     slot,
+    orders,
+    revocations,
+    addresses: connections.addresses,
+    attempts: new RateLimits(config.RATE_CONNECT_PER_MINUTE / 60, config.RATE_CONNECT_PER_MINUTE),
     admission: new TokenBucket(config.CONNECT_PER_SECOND, config.CONNECT_PER_SECOND, Date.now()),
     logger,
     opened: (connection, reply) => connections.opened(connection, reply),
@@ -159,25 +163,25 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   });
   serveApi(app, authenticate, {
     inbox,
-    attempts: new RateLimits(config.RATE_CONNECT_PER_MINUTE / 60, config.RATE_CONNECT_PER_MINUTE),
     dynamo,
     log,
     sendPath,
     calls,
     receipts: new ReceiptStore(redis, dynamo),
+    maxConversations: config.CONVERSATIONS_PER_USER,
+    ...(await attachments(config)),
     partitionFor: (conversation) => producer.partitionFor(incoming, conversation),
   });
   await serveDemo(app, config);
   const readiness = () => {
     const reasons = [
       ...(slot.ready() ? [] : ['no slot, or its reader is not positioned']),
+      ...(orders.ready() ? [] : ['revocations are not read yet']),
+      ...(orders.draining() ? ['drained by an operator'] : []),
       ...(redis.isReady() ? [] : ['Redis is not connected']),
     ];
     return { ready: reasons.length === 0, reasons };
-      ...(orders.ready() ? [] : ['revocations are not read yet']),
-      ...(orders.draining() ? ['drained by an operator'] : []),
   };
-    maxConversations: config.CONVERSATIONS_PER_USER,
   app.get('/healthz', (response) => sendJson(response, 200, { ok: true }));
   app.get('/readyz', (response) => {
     const state = readiness();
@@ -189,27 +193,36 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const admin = await startAdminServer({ host: config.HOST, port: config.ADMIN_PORT, readiness });
   const stopMetrics = startCloudWatchMetrics({ namespace: config.CLOUDWATCH_NAMESPACE, service: 'gateway' });
   slot.start();
+  orders.start();
   backlog.start();
   connections.start();
   logger.info({ port: uws.us_socket_local_port(listening), admin: admin.url }, 'gateway listens');
-  orders.start();
 
   return {
     async stop() {
       uws.us_listen_socket_close(listening);
       await connections.drain(CLOSE.draining.code, 'the gateway is stopping', config.DRAIN_MS);
       connections.stop();
+      await orders.stop();
       await slot.stop();
       await backlog.stop();
       await producer.stop();
-      await orders.stop();
+      await tracing?.stop();
       await stopMetrics();
       await admin.close();
       await redis.close();
       dynamo.destroy();
-      await tracing?.stop();
     },
   };
+}
+
+/** What signs uploads takes some memory: only where there is a bucket. */
+async function attachments(config: Config): Promise<AttachmentsApi> {
+  const { ATTACHMENT_BUCKET: bucket, ATTACHMENT_MAX_BYTES: maxBytes, ATTACHMENT_TYPES: types } = config;
+  const perMinute = config.RATE_ATTACHMENTS_PER_MINUTE;
+  const uploads =
+    bucket === undefined ? undefined : new (await import('./uploads-s3.ts')).Uploads({ ...config, bucket });
+  return { uploads, uploadRate: new RateLimits(perMinute / 60, perMinute), uploadLimits: { maxBytes, types } };
 }
 
 function listen(app: ReturnType<Uws['App']>, host: string, port: number): Promise<object> {

@@ -1,6 +1,13 @@
 import { clientFrameSchemas, MAX_FRAME_BYTES } from '@restante/shared/contract/client-frames';
 import { CLOSE, ERROR_CODES } from '@restante/shared/contract/codes';
-import { deadLetter, incomingCommand, outgoingOp, TOPICS, userEvent } from '@restante/shared/contract/events';
+import {
+  deadLetter,
+  incomingCommand,
+  outgoingOp,
+  receiptEvent,
+  TOPICS,
+  userEvent,
+} from '@restante/shared/contract/events';
 import { deviceSchema } from '@restante/shared/contract/ids';
 import { entryFrameSchemas, serverFrameSchemas } from '@restante/shared/contract/server-frames';
 import { z } from 'zod';
@@ -47,6 +54,11 @@ const TOPIC_CHANNELS: Record<keyof typeof TOPICS, { key: string; description: st
     payload: z.array(outgoingOp),
   },
   deadLetters: { key: 'source', description: 'all → operator', payload: deadLetter },
+  receipts: {
+    key: 'conversation',
+    description: 'notification → webhooks, where they are on',
+    payload: receiptEvent,
+  },
 };
 
 /** The description of the socket and the topics, made of the schemas of their frames and events. */

@@ -178,6 +178,11 @@ async function register(read: Request, context: HandshakeContext): Promise<Refus
     return { status: 401, code: 'unauthorized', detail: 'the token’s dev is another device' };
   }
   const { user } = identity;
+  const waitMs = context.attempts.take(`${user} ${read.device}`, Date.now());
+  if (waitMs > 0) {
+    const detail = `over ${config.RATE_CONNECT_PER_MINUTE} handshakes a minute`;
+    return { status: 429, code: 'rate_limited', detail, retryAfterSeconds: Math.ceil(waitMs / 1000) };
+  }
   const connection = new Connection(
     randomBytes(9).toString('base64url'),
     user,
@@ -190,11 +195,6 @@ async function register(read: Request, context: HandshakeContext): Promise<Refus
   const connect = async (make: boolean) => {
     const call = inbox.connectCall(
       user,
-  const waitMs = context.attempts.take(`${user} ${read.device}`, Date.now());
-  if (waitMs > 0) {
-    const detail = `over ${config.RATE_CONNECT_PER_MINUTE} handshakes a minute`;
-    return { status: 429, code: 'rate_limited', detail, retryAfterSeconds: Math.ceil(waitMs / 1000) };
-  }
       read.device,
       connection.id,
       held.slot,

@@ -3,6 +3,7 @@ import type { TemplatedApp } from 'uws-current';
 import { asyncApi } from './asyncapi.ts';
 import type { Authenticate } from './auth.ts';
 import { type Call, jsonRoute } from './http.ts';
+import { type AttachmentsApi, postAttachment } from './http-attachments.ts';
 import {
   getConversation,
   getConversations,
@@ -16,7 +17,7 @@ import { getSync, type InboxApi, postAck, postMessage } from './http-inbox.ts';
 import { getMessageState, type StateApi } from './http-message-state.ts';
 import { openApi } from './openapi.ts';
 
-type Api = StateApi & InboxApi;
+type Api = StateApi & InboxApi & AttachmentsApi;
 
 /** Who serves each call of `CALLS`. */
 const HANDLERS: { [N in CallName]: (call: Call<N>, api: Api) => Promise<AnswerOf<N>> } = {
@@ -30,6 +31,7 @@ const HANDLERS: { [N in CallName]: (call: Call<N>, api: Api) => Promise<AnswerOf
   postMembers,
   getMessages,
   getReceipts,
+  postAttachment,
   putDevice,
   removeDevice,
 };

@@ -10,17 +10,29 @@ import type { Report } from './report.ts';
 const PINS = fileURLToPath(new URL('../localstack-4.13.1-pins.txt', import.meta.url));
 
 /** LocalStack with SNS, on 127.0.0.1. It keeps nothing: what was made in it has to be made again when it was ended. */
-export async function startSns(options: EngineOptions, report: Report = () => {}): Promise<Engine> {
+export const startSns = (options: EngineOptions, report?: Report): Promise<Engine> =>
+  startLocalStack('sns', 'sns,sqs,sts', options, report);
+
+/** LocalStack with S3, for tests. It holds a signature against the credentials test, test. */
+export const startS3 = (options: EngineOptions, report?: Report): Promise<Engine> =>
+  startLocalStack('s3', 's3,sts', options, report);
+
+async function startLocalStack(
+  name: 'sns' | 's3',
+  services: string,
+  options: EngineOptions,
+  report: Report = () => {},
+): Promise<Engine> {
   const venv = await pinnedVenv('localstack', PINS, report);
   const { dataDir } = options;
   const port = options.port ?? (await freePort());
   mkdirSync(dataDir, { recursive: true });
   const url = `http://127.0.0.1:${port}`;
   return startEngine({
-    name: 'sns',
+    name,
     url,
-    logFile: options.logFile ?? join(dataDir, 'sns.log'),
-    readyWhen: () => runsSns(url),
+    logFile: options.logFile ?? join(dataDir, `${name}.log`),
+    readyWhen: () => runs(url, name),
     command: join(venv, 'bin', 'python'),
     args: ['-m', 'localstack.runtime.main'],
     env: {
@@ -30,7 +42,8 @@ export async function startSns(options: EngineOptions, report: Report = () => {}
       GATEWAY_LISTEN: `[::ffff:127.0.0.1]:${port}`,
       LOCALSTACK_HOST: `127.0.0.1:${port}`,
       SQS_ENDPOINT_STRATEGY: 'off',
-      SERVICES: 'sns,sqs,sts',
+      SERVICES: services,
+      S3_SKIP_SIGNATURE_VALIDATION: '0',
       EAGER_SERVICE_LOADING: '1',
       // Nothing of it asks the internet.
       DISABLE_EVENTS: '1',
@@ -41,8 +54,8 @@ export async function startSns(options: EngineOptions, report: Report = () => {}
   });
 }
 
-async function runsSns(url: string): Promise<boolean> {
+async function runs(url: string, service: string): Promise<boolean> {
   const response = await fetch(`${url}/_localstack/health`, { signal: AbortSignal.timeout(2000) });
-  const { services } = (await response.json()) as { services?: { sns?: string } };
-  return response.ok && (services?.sns === 'running' || services?.sns === 'available');
+  const { services } = (await response.json()) as { services?: Record<string, string> };
+  return response.ok && ['running', 'available'].includes(services?.[service] ?? '');
 }

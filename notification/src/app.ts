@@ -36,6 +36,8 @@ import { Receipts } from './receipts.ts';
 import { Reconciler } from './reconciler.ts';
 import { ackSteps } from './traces.ts';
 import { Wakes } from './wakes.ts';
+import { ReceiptLog } from './webhooks/receipt-log.ts';
+import { Webhooks, webhookTarget } from './webhooks/webhooks.ts';
 
 const GROUP = 'notification';
 const MESSAGING_GROUP = 'messaging';
@@ -80,9 +82,10 @@ export async function startNotification(config: Config, logger: Logger): Promise
   });
   await producer.start();
 
+  const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);
   const admin = new AdminHolder(kafka);
   const members = new Members(dynamo);
-  const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);
+  const target = webhookTarget(config);
   const receipts = new Receipts({
     store: redis,
     receipts: new ReceiptStore(redis, dynamo),
@@ -91,10 +94,11 @@ export async function startNotification(config: Config, logger: Logger): Promise
     leases,
     producer,
     logger,
+    log: target && new ReceiptLog(producer),
   });
+  const webhooks = target && new Webhooks({ kafka, producer, target, logger });
   const presence = new Presence({
     store: redis,
-    log: target && new ReceiptLog(producer),
     members,
     leases,
     producer,
@@ -142,23 +146,24 @@ export async function startNotification(config: Config, logger: Logger): Promise
   flusher.start();
   due.start();
   reconciler.start();
+  await webhooks?.start();
   const context = { inbox, dynamo, producer, flusher, rebuilds, wakes, presence, receipts, logger };
   const consumer = await startLogConsumer({
     kafka,
     groupId: GROUP,
     topic: TOPICS.userEvents,
     handle: async (batch) => {
-      const { durable } = await onUserEvents(batch, context);
-      return { durable: durable.then(() => redis.replicated()) };
-    },
-    onFatal: (error) => {
-      logger.fatal({ err: error }, 'the log of user events is another one: the consumer group must be reset by hand');
       const steps = tracing && ackSteps(batch, tracing);
-      process.exit(1);
+      const { durable } = await onUserEvents(batch, context);
       durable.then(
         () => steps?.forEach((step) => void step.end()),
         () => undefined,
       );
+      return { durable: durable.then(() => redis.replicated()) };
+    },
+    onFatal: (error) => {
+      logger.fatal({ err: error }, 'the log of user events is another one: the consumer group must be reset by hand');
+      process.exit(1);
     },
     maxBatchRecords: MAX_BATCH_RECORDS,
     maxBatchBytes: MAX_BATCH_BYTES,
@@ -192,6 +197,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   return {
     async stop() {
       await due.stop();
+      await webhooks?.stop();
       await reconciler.stop();
       await refill.stop();
       // The consumer's last batches are finished once their cursors are flushed.
@@ -204,13 +210,13 @@ export async function startNotification(config: Config, logger: Logger): Promise
       await producer.stop();
       leases.stop();
       await admin.close();
+      await tracing?.stop();
       await stopMetrics();
       await adminServer.close();
       await redis.close();
       dynamo.destroy();
     },
   };
-      await tracing?.stop();
 }
 
 function snsPush(config: Config, dynamo: DynamoDBClient, logger: Logger): SnsPush {

@@ -39,6 +39,10 @@ export function readConfig(env: Record<string, string | undefined>) {
       'SNS_ENDPOINT',
       'SNS_APNS_APPLICATION_ARN',
       'SNS_FCM_APPLICATION_ARN',
+      'WEBHOOK_URL',
+      'WEBHOOK_SECRET',
+      'WEBHOOK_ATTEMPTS',
+      'WEBHOOK_RETRY_MS',
     ],
     env,
   );

@@ -64,6 +64,11 @@ export const metrics = {
     name: 'restante_notification_wakes_total',
     help: 'users who connected within a minute of a push',
   }),
+  webhooks: new Counter({
+    name: 'restante_notification_webhooks_total',
+    help: 'webhooks sent, by outcome: taken, failed (tried again), given up',
+    labelNames: ['outcome'],
+  }),
   deadLetters: new Counter({
     name: 'restante_notification_dead_letters_total',
     help: 'records and entries that could not be processed',

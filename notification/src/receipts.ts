@@ -12,6 +12,7 @@ import { sleep } from '@restante/shared/runtime/sleep';
 import type { Members } from './members.ts';
 import { publish } from './pages.ts';
 import { liveSessions } from './sessions-of.ts';
+import type { ReceiptLog } from './webhooks/receipt-log.ts';
 
 /** Receipts are pushed live in groups up to this size; in larger ones they are read on demand (decision 17). */
 const LIVE_MEMBERS = 100;
@@ -34,6 +35,7 @@ export class Receipts {
   readonly #leases: SlotLeases;
   readonly #producer: BatchingProducer;
   readonly #logger: Logger;
+  readonly #log: ReceiptLog | undefined;
   readonly #unpersisted = new Map<string, Receipt>();
   readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -46,6 +48,8 @@ export class Receipts {
     leases: SlotLeases;
     producer: BatchingProducer;
     logger: Logger;
+    /** Where webhooks are on. */
+    log?: ReceiptLog | undefined;
   }) {
     this.#store = options.store;
     this.#receipts = options.receipts;
@@ -54,6 +58,7 @@ export class Receipts {
     this.#leases = options.leases;
     this.#producer = options.producer;
     this.#logger = options.logger;
+    this.#log = options.log;
   }
 
   start(): void {
@@ -75,6 +80,8 @@ export class Receipts {
 
   /** Moves receipts forward, and tells who is connected of those that moved. */
   async moved(receipts: readonly Receipt[]): Promise<void> {
+    // First: what was moved before a crash does not move again, and would never be told.
+    await this.#log?.write(receipts);
     const replies = await this.#store.run(
       receipts.map((one) => this.#receipts.moveCall(one.conversation, one.user, one.kind, one.position)),
     );

@@ -191,6 +191,17 @@ export type DeadLetter = z.infer<typeof deadLetter>;
 const redriveMark = z.object({ source: z.string(), redrivenAt: z.int(), discarded: z.literal(true).optional() });
 export type RedriveMark = z.infer<typeof redriveMark>;
 
+// ---- receipts: key = conversation. Written only where webhooks are on, and read by them alone
+
+export const receiptEvent = z.object({
+  kind: z.enum(['delivered', 'read']),
+  conversation: conversationSchema,
+  user: userSchema,
+  position: z.int().min(0),
+  at: z.int(),
+});
+export type ReceiptEvent = z.infer<typeof receiptEvent>;
+
 export type Decoded<T> = { ok: true; value: T } | { ok: false; reason: string };
 
 /** @returns the event, or why the bytes are none. Never throws: what is undecodable goes to the dead letters. */
@@ -212,3 +223,4 @@ export const decodeIncoming = (bytes: Buffer | null): Decoded<IncomingCommand> =
 export const decodeUserEvent = (bytes: Buffer | null): Decoded<UserEvent> => decode(userEvent, bytes);
 export const decodeDeadLetter = (bytes: Buffer | null): Decoded<DeadLetter> => decode(deadLetter, bytes);
 export const decodeRedriveMark = (bytes: Buffer | null): Decoded<RedriveMark> => decode(redriveMark, bytes);
+export const decodeReceiptEvent = (bytes: Buffer | null): Decoded<ReceiptEvent> => decode(receiptEvent, bytes);

@@ -203,6 +203,29 @@ export const CALLS = {
     }),
     codes: ['no_such_conversation', 'not_a_member'],
   },
+  postAttachment: {
+    method: 'post',
+    path: '/v1/attachments',
+    summary: 'Where to put a file that messages are to name, where this server takes any',
+    body: z.object({
+      contentType: z
+        .string()
+        .max(255)
+        .regex(/^[\w.+-]+\/[\w.+-]+$/, 'must be a media type without parameters'),
+      bytes: z.int().min(1),
+    }),
+    status: 201,
+    answer: z.object({
+      url: z.url().describe('what goes into the attachments of a message'),
+      upload: z.object({
+        method: z.literal('PUT'),
+        url: z.url().describe('signed: for this type and this many bytes'),
+        headers: z.record(z.string(), z.string()).describe('to be sent as they are'),
+      }),
+      expiresAt: timeMs,
+    }),
+    codes: ['too_large', 'rate_limited'],
+  },
   putDevice: {
     method: 'put',
     path: '/v1/devices/{device}',

@@ -40,11 +40,26 @@ describe('replay', () => {
     expect(numbers((await page(rig.replay('c-d1', true))).entries)).toEqual([2]);
   });
 
-  it('knows neither connections nor devices that are not there', async () => {
+  it('knows no connection that is not there', async () => {
     await rig.wholeWith('d1');
     expect(await rig.replay('other')).toEqual({ is: 'gone' });
+  });
+
+  it('makes the device that a rebuild has missed, as its row was made meanwhile', async () => {
+    await rig.wholeWith('d1');
+    await rig.enqueue([1, 2]);
+    const { devices } = await rig.meta();
     await rig.store.client.hset(rig.keys().meta, 'devices', '');
-    expect(await rig.replay('c-d1')).toEqual({ is: 'no-device' });
+    const first = await page(rig.replay('c-d1', true));
+    expect(numbers(first.entries)).toEqual([1, 2]);
+    expect(await rig.cursor('d1')).toBe(0);
+    // A later one begins at the tail, as on any connection; where there is no room for it, the connection goes.
+    await rig.live('d2');
+    await rig.store.client.hset(rig.keys().meta, 'devices', devices!);
+    expect((await page(rig.replay('c-d2', true))).entries).toEqual([]);
+    await rig.live('d3');
+    await rig.store.client.hset(rig.keys().sessions, 'c-d4', (await rig.store.client.hget(rig.keys().sessions, 'c-d3'))!.replace('d3', 'd4'));
+    expect(await rig.replay('c-d4')).toEqual({ is: 'no-device' });
   });
 
   it('asks for a rebuild where the inbox is lost, in part or as a whole', async () => {

@@ -64,6 +64,14 @@ export function topicSpecs(
     },
     { topic: TOPICS.outgoing, partitions: settings.GATEWAY_SLOTS, replicationFactor, config: config(HOUR_MS) },
     { topic: TOPICS.deadLetters, partitions: 1, replicationFactor, config: config(30 * DAY_MS) },
+    {
+      topic: TOPICS.receipts,
+      partitions: settings.USER_EVENT_PARTITIONS,
+      replicationFactor,
+      config: config(3 * DAY_MS),
+    },
+    // The audit log: nothing of it is ever removed.
+    { topic: OPERATOR_TOPIC, partitions: 1, replicationFactor, config: config(-1) },
   ];
 }
 

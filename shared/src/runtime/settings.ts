@@ -204,13 +204,67 @@ export const SETTINGS = {
     'platform application of SNS for Android devices; empty: they are not pushed to',
   ),
 
+  WEBHOOK_URL: setting(optionalUrl, '', 'where receipts and dead letters are told by POST; empty: nowhere'),
+  WEBHOOK_SECRET: {
+    ...setting(optional, '', 'signs webhooks: whsec_ and base64, or any text; needed with WEBHOOK_URL'),
+    secret: true as const,
+  },
+  WEBHOOK_ATTEMPTS: setting(
+    integer(1, 100),
+    '10',
+    'how often a webhook is sent until it is given up; a receipt goes to the dead letters then',
+  ),
+  WEBHOOK_RETRY_MS: setting(
+    integer(1, 60_000),
+    '1000',
+    'first wait before a webhook is sent again; doubles to a minute',
+  ),
+
   PRESENCE_OFFLINE_AFTER_MS: setting(
     integer(0, 3_600_000),
     '5000',
     'how long somebody is gone before others hear that they are offline',
   ),
   CONNECT_PER_SECOND: setting(integer(1, 1_000_000), '500', 'handshakes a second that one gateway admits'),
+  RATE_CONNECT_PER_MINUTE: setting(
+    integer(1, 1_000_000),
+    '300',
+    'handshakes a minute that one device may make at one gateway, as many at once',
+  ),
+  CONNECTIONS_PER_ADDRESS: setting(
+    integer(0, 1_000_000),
+    '0',
+    'open connections of one address at one gateway; 0: any number, as many phones share one behind a carrier',
+  ),
+  TRUST_FORWARDED_FOR: setting(
+    flag,
+    'false',
+    'clients come through a load balancer, which puts their address last into X-Forwarded-For',
+  ),
   CONNECTIONS_PER_USER: setting(integer(1, 1000), '20', 'open connections of one user'),
+  ATTACHMENT_BUCKET: setting(optional, '', 'bucket of S3 that files of messages are put into; empty: none are taken'),
+  ATTACHMENT_MAX_BYTES: setting(integer(1, 5 * 2 ** 30), '26214400', 'bytes of a file'),
+  ATTACHMENT_TYPES: setting(
+    list,
+    'image/*,audio/*,video/*,text/plain,application/pdf,application/octet-stream',
+    'media types of files that are taken',
+  ),
+  ATTACHMENT_READ_URL: setting(
+    optionalUrl,
+    '',
+    "where files are read, such as a CDN in front of the bucket; empty: the bucket's own address",
+  ),
+  RATE_ATTACHMENTS_PER_MINUTE: setting(
+    integer(1, 1_000_000),
+    '60',
+    'files a minute that a user may put, as many at once',
+  ),
+  S3_ENDPOINT: setting(optionalUrl, '', "S3's endpoint; empty means AWS, by region"),
+  CONVERSATIONS_PER_USER: setting(
+    integer(1, 1_000_000),
+    '10000',
+    'conversations of a user, beyond which they make no group',
+  ),
   ALLOWED_ORIGINS: setting(list, '', "browser origins that may connect; empty means the gateways' own"),
   BACKLOG_MAX_RECORDS: setting(
     integer(1, 1_000_000_000),
@@ -258,17 +312,7 @@ export class SettingsError extends Error {
  */
 export function readSettings<const N extends SettingName>(
   names: readonly N[],
-  RATE_CONNECT_PER_MINUTE: setting(
-    integer(1, 1_000_000),
-    '300',
-    'handshakes a minute that one device may make at one gateway, as many at once',
-  ),
   env: Record<string, string | undefined>,
-  CONVERSATIONS_PER_USER: setting(
-    integer(1, 1_000_000),
-    '10000',
-    'conversations of a user, beyond which they make no group',
-  ),
 ): SettingsOf<N> {
   const values: Partial<Record<SettingName, unknown>> = {};
   const problems: string[] = [];
