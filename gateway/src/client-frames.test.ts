@@ -52,7 +52,10 @@ beforeEach(() => begin());
 const frame = (value: object) => onFrame(connection, JSON.stringify(value), context);
 const send = (id = 'message-1') => frame({ t: 'send', id, to: 'bob', body: 'hello' });
 const types = () => socket.take().map(({ t, id, code }) => [t, id, code].filter(Boolean).join(' '));
-const settled = () => new Promise((resolve) => setImmediate(resolve));
+/** What was answered in this turn of the event loop has gone out at the end of the next. */
+const settled = async () => {
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
+};
 const stored = (id: string) => {
   const deliver = createDeliver(new Map([['c1', connection]]), {
     windowEntries: 10,

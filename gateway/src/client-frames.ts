@@ -2,7 +2,7 @@ import { type ClientFrame, parseClientFrame } from '@restante/shared/contract/cl
 import { CLOSE, ERROR_CODES } from '@restante/shared/contract/codes';
 import type { UserEvent } from '@restante/shared/contract/events';
 import type { Connection } from './connection.ts';
-import { write } from './deliver.ts';
+import { send, sendTogether, write } from './deliver.ts';
 import { metrics } from './events.ts';
 import { timeAck } from './latencies.ts';
 import type { GatewayLog } from './log.ts';
@@ -10,8 +10,11 @@ import type { Refusal, SendPath, SendResult } from './send.ts';
 
 /** Sends of one connection that Kafka has not answered; more are refused, so that one client can't fill the gateway. */
 const MAX_UNANSWERED_SENDS = 2_000;
-/** Acks of a connection that is live are gathered this long: nothing waits for them but the trim. */
-const ACK_GATHER_MS = 10;
+/**
+ * Acks of live connections are gathered, of all together, to points in time that are this far apart: nothing waits for them but the
+ * trim, and a record that shares its request costs a fraction of one that doesn't.
+ */
+const ACK_GATHER_MS = 25;
 
 export type FrameContext = {
   slot: () => number;
@@ -113,8 +116,8 @@ function answer(connection: Connection, id: string, result: Promise<SendResult> 
     connection.sending?.delete(id);
     if (connection.closed) return;
     if (!sent.ok) return reject(connection, id, sent);
-    write(connection, { t: 'accepted', id, at: sent.at });
-    if (later !== undefined) connection.socket?.send(later, false);
+    sendTogether(connection, JSON.stringify({ t: 'accepted', id, at: sent.at }));
+    if (later !== undefined) send(connection, later);
   });
 }
 
@@ -146,8 +149,9 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
   timeAck(connection, Date.now());
   if (!connection.ackScheduled) {
     connection.ackScheduled = true;
-    // While it drains, the next page waits for this ack.
-    if (connection.drained && !connection.behind) setTimeout(flushAck, ACK_GATHER_MS, connection, context);
+    // While it drains, the next page waits for this ack, and its end is what a device that goes away again waits for.
+    if (connection.drained && !connection.behind && seq > (connection.drainedAt ?? 0))
+      setTimeout(flushAck, ACK_GATHER_MS - (performance.now() % ACK_GATHER_MS), connection, context);
     else setImmediate(flushAck, connection, context);
   }
   if (connection.behind && connection.unackedBytes <= context.windowBytes / 2) {

@@ -45,6 +45,8 @@ export class Connection {
   ackPosition = 0;
   /** Sends that Kafka has not acknowledged: their `stored` must not overtake `accepted`. */
   sending: Map<string, string | undefined> | undefined;
+  /** Frames that wait to be sent together at the end of this turn of the event loop. */
+  together: string[] | undefined;
   /** Frames that came before the welcome. */
   early: string[] | undefined;
   replaced: { conn: string; slot: number } | undefined;

@@ -5,7 +5,7 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import { Addresses } from './addresses.ts';
 import { countLost, flushAck, publishAck } from './client-frames.ts';
 import type { Connection, Socket } from './connection.ts';
-import { write } from './deliver.ts';
+import { sendGathered, write } from './deliver.ts';
 import { metrics } from './events.ts';
 import type { GatewayLog } from './log.ts';
 import type { SlotHolder } from './slot.ts';
@@ -118,6 +118,7 @@ export class Connections {
   }
 
   readonly close = (connection: Connection, code: number, reason: string): void => {
+    sendGathered(connection);
     if (!connection.closed) connection.socket?.end(code, reason);
   };
 

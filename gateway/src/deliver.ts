@@ -4,9 +4,34 @@ import type { ServerFrame } from '@restante/shared/contract/server-frames';
 import type { Connection } from './connection.ts';
 import { metrics } from './events.ts';
 
-/** A frame to a client. @returns false where the socket takes no more. */
+/** A frame to a client. */
 export function write(connection: Connection, frame: ServerFrame): void {
-  if (!connection.closed) connection.socket?.send(JSON.stringify(frame), false);
+  send(connection, JSON.stringify(frame));
+}
+
+/** The text of a frame, after what waits to be sent together. */
+export function send(connection: Connection, text: string): void {
+  if (connection.together) connection.together.push(text);
+  else if (!connection.closed) connection.socket?.send(text, false);
+}
+
+/** The text of a frame that is one of many: those of one turn of the event loop go out in one write. */
+export function sendTogether(connection: Connection, text: string): void {
+  if (!connection.together) {
+    connection.together = [];
+    setImmediate(sendGathered, connection);
+  }
+  connection.together.push(text);
+}
+
+/** What still waits to be sent together goes out now: before a close, which would drop it. */
+export function sendGathered(connection: Connection): void {
+  const { together: texts, socket } = connection;
+  connection.together = undefined;
+  if (!texts || connection.closed || !socket) return;
+  socket.cork(() => {
+    for (const text of texts) socket.send(text, false);
+  });
 }
 
 export type DeliverOptions = {
@@ -77,13 +102,13 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
       const text = JSON.stringify(frame);
       // Not before its `accepted`, which the producer's own answer brings.
       if (connection.sending?.has(op.id)) connection.sending.set(op.id, text);
-      else connection.socket?.send(text, false);
+      else send(connection, text);
       return;
     }
     case 'rejected': {
       const text = JSON.stringify({ t: 'rejected', id: op.id, code: op.code, message: op.message, retryable: false });
       if (connection.sending?.has(op.id)) connection.sending.set(op.id, text);
-      else connection.socket?.send(text, false);
+      else send(connection, text);
       return;
     }
     case 'frame':
@@ -138,7 +163,7 @@ function writeEntry(
     connection.held = undefined;
     return;
   }
-  connection.socket!.send(entryFrame(entry, seq, connection.gen!, replayed), false);
+  send(connection, entryFrame(entry, seq, connection.gen!, replayed));
   connection.unacked.push({ seq, position: entryPosition(entry), bytes });
   connection.unackedBytes += bytes;
   connection.expect = seq + 1;

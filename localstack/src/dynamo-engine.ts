@@ -25,7 +25,7 @@ export async function startDynamo(options: DynamoOptions, report: Report = () =>
     readyWhen: /^restante: ready$/,
     command: 'java',
     args: [
-      ...javaArgs(files, { heapMb: 512 }),
+      ...javaArgs(files, { heapMb: 512, quickCompiler: true }),
       'Ddb',
       ...where,
       '-sharedDb',

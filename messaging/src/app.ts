@@ -19,6 +19,7 @@ import type { Config } from './config.ts';
 import { Conversations } from './conversations.ts';
 import { DedupeMemory } from './dedupe-memory.ts';
 import { metrics } from './events.ts';
+import { GatheredDue } from './gathered-due.ts';
 import { History } from './history-dynamo.ts';
 import { LogIdentity } from './log-identity-dynamo.ts';
 import { type MessagingContext, onMessages } from './on-message.ts';
@@ -84,6 +85,7 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
     conversations,
     leases,
     memory,
+    due: new GatheredDue(redis),
     producer,
     epoch: config.INCOMING_EPOCH,
     redeliverAfterMs: config.REDELIVER_AFTER_MS,

@@ -1,10 +1,17 @@
 import { decodeIncoming, type IncomingCommand } from '@restante/shared/contract/events';
 import { positionOf } from '@restante/shared/contract/ids';
-import { type Claim, type Claimed, claimIds, contentHash, unclaimIds } from '@restante/shared/inbox/dedupe-redis';
+import {
+  type Claim,
+  type Claimed,
+  claimIds,
+  claimIdsThen,
+  contentHash,
+  unclaimIds,
+} from '@restante/shared/inbox/dedupe-redis';
 import type { LogBatch } from '@restante/shared/kafka/log-record';
 import { type ReadRange, readRange } from '@restante/shared/kafka/read-range';
 import type { Logger } from '@restante/shared/runtime/logger';
-import type { RedisStore } from '@restante/shared/runtime/redis';
+import type { RedisStore, ScriptCall } from '@restante/shared/runtime/redis';
 
 export type DedupeOptions = {
   kafka: ReadRange['kafka'];
@@ -62,10 +69,12 @@ export class DedupeMemory {
   async claim(batch: LogBatch, claims: readonly Claim[]): Promise<Claimed[]> {
     const { redis, seconds, logger } = this.#options;
     for (;;) {
-      const held = await claimIds(redis, claims, seconds);
-      // Looked at after the claims: what was lost before or between them took the mark with it, or made it another store's.
-      const marks = await this.#marks(batch.partition);
-      if (marks.every(({ whole }) => whole)) return held;
+      const tags = redis.nodeTags();
+      // Looked at after the claims, in the same round trip: what was lost before or between them took the mark with it, or made it
+      // another store's.
+      const { held, then } = await claimIdsThen(redis, claims, seconds, markCalls(batch.partition, tags));
+      const marks = then as Mark[];
+      if (marks.every(([, whole]) => whole === 1)) return held;
       logger.warn({ partition: batch.partition }, 'Redis has forgotten which ids were sent: reading the log again');
       await unclaimIds(
         redis,
@@ -73,28 +82,9 @@ export class DedupeMemory {
       );
       await this.#reread(batch);
       // Only for the stores that were given them: one that came between may lack the last.
-      await this.#marks(batch.partition, new Map(marks.map(({ tag, store }) => [tag, store])));
+      const given = new Map(tags.map((tag, i) => [tag, marks[i]![0]]));
+      await redis.run(markCalls(batch.partition, tags, given));
     }
-  }
-
-  /** Looks at the marks of a partition, a node each. @param given tag of the node → the store that has all claims now: marked */
-  async #marks(
-    partition: number,
-    given?: ReadonlyMap<string, string>,
-  ): Promise<{ tag: string; store: string; whole: boolean }[]> {
-    const { redis } = this.#options;
-    const tags = redis.nodeTags();
-    const replies = await redis.run(
-      tags.map((tag) => ({
-        script: 'inbox:claims-mark',
-        keys: [`claims:${partition}:{${tag}}`],
-        args: [given?.get(tag) ?? ''],
-      })),
-    );
-    return tags.map((tag, i) => {
-      const [store, whole] = replies[i] as [string, number];
-      return { tag, store, whole: whole === 1 };
-    });
   }
 
   async #reread({ partition, records, signal }: LogBatch): Promise<void> {
@@ -123,3 +113,14 @@ export class DedupeMemory {
     logger.info({ partition, toOffset, count }, 'ids of the last hour claimed again');
   }
 }
+
+/** What a node says of the mark of a partition: which store it is, and whether it is marked as whole. */
+type Mark = [store: string, whole: number];
+
+/** Calls that look at the marks of a partition, a node each. @param given tag of the node → the store that has all claims now: marked */
+const markCalls = (partition: number, tags: readonly string[], given?: ReadonlyMap<string, string>): ScriptCall[] =>
+  tags.map((tag) => ({
+    script: 'inbox:claims-mark',
+    keys: [`claims:${partition}:{${tag}}`],
+    args: [given?.get(tag) ?? ''],
+  }));

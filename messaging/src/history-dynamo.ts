@@ -4,6 +4,7 @@ import { membershipItem } from '@restante/shared/inbox/conversations-dynamo';
 import { type Item, writeAll } from '@restante/shared/runtime/dynamo';
 import { LRUCache } from 'lru-cache';
 import type { MembershipRows } from './conversations.ts';
+import { GatheredWrites } from './gathered-dynamo.ts';
 
 export type HistoryRow = { conversation: string; position: number; id: string; from: string; entry: EntryText };
 export type HistoryBatch = { rows: HistoryRow[]; tombstones: Item[]; members: MembershipRows[] };
@@ -18,12 +19,14 @@ const MAX_KNOWN_CONVERSATIONS = 100_000;
  */
 export class History {
   readonly #client: DynamoDBClient;
+  readonly #messages: GatheredWrites;
   readonly #known = new LRUCache<string, true>({ max: MAX_KNOWN_CONVERSATIONS });
   readonly #writing = new Set<Promise<void>>();
   #lastMembers: Promise<unknown> = Promise.resolve();
 
   constructor(client: DynamoDBClient) {
     this.#client = client;
+    this.#messages = new GatheredWrites(client, 'messages', ['conversation', 'position']);
   }
 
   /** Resolves once every row is written. Retries by itself; @throws once the signal is aborted */
@@ -51,7 +54,7 @@ export class History {
       }),
     );
     await Promise.all([
-      writeAll(this.#client, 'messages', messages, signal),
+      this.#messages.write(messages, signal),
       writeAll(this.#client, 'tombstones', lastOfEach(tombstones, ['conversation', 'position']), signal),
       members.length > 0 && this.#writeMembers(members, signal),
       this.#writeDirect(rows, signal),

@@ -5,7 +5,7 @@ import { decodeIncoming, type IncomingCommand, TOPICS } from '@restante/shared/c
 import { positionOf } from '@restante/shared/contract/ids';
 import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
 import type { Claimed } from '@restante/shared/inbox/dedupe-redis';
-import { type DueUser, dueAddCalls } from '@restante/shared/inbox/due-queue-redis';
+import type { DueUser } from '@restante/shared/inbox/due-queue-redis';
 import { type Inbox, type InboxEntry, parseEnqueued } from '@restante/shared/inbox/inbox-redis';
 import type { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
@@ -15,6 +15,7 @@ import type { Conversations } from './conversations.ts';
 import { deadLetter } from './dead-letters.ts';
 import { claimOf, type DedupeMemory } from './dedupe-memory.ts';
 import { metrics } from './events.ts';
+import type { GatheredDue } from './gathered-due.ts';
 import type { History, HistoryBatch } from './history-dynamo.ts';
 import { findTargets, type Placed, type Ruling, rule } from './rulings.ts';
 
@@ -24,6 +25,7 @@ export type MessagingContext = {
   history: History;
   conversations: Conversations;
   memory: DedupeMemory;
+  due: GatheredDue;
   leases: SlotLeases;
   producer: BatchingProducer;
   epoch: number;
@@ -44,7 +46,7 @@ type Answer = { command: IncomingCommand; position: number; conversation: string
  * finds what it did before.
  */
 export async function onMessages(batch: LogBatch, context: MessagingContext): Promise<{ durable: Promise<void> }> {
-  const { history, conversations, dynamo, inbox } = context;
+  const { history, conversations, dynamo } = context;
   const started = performance.now();
   metrics.batchRecords.observe(batch.records.length);
   const { placed, dead } = place(batch, context);
@@ -66,10 +68,12 @@ export async function onMessages(batch: LogBatch, context: MessagingContext): Pr
   // Rejections are the caller's to see, through `durable`; until that is made, none may go unhandled.
   stored.catch(() => undefined);
   const due = await enqueue(batch.partition, fresh, manyDevices, outgoing, context);
+  const queued = context.due.put(due);
+  queued.catch(() => undefined);
   publish(outgoing, context);
   metrics.handleSeconds.observe((performance.now() - started) / 1000);
 
-  const durable = Promise.all([stored, inbox.run(dueAddCalls(due)), ...dead]).then(() => {
+  const durable = Promise.all([stored, queued, ...dead]).then(() => {
     metrics.storedSeconds.observe((performance.now() - started) / 1000);
     metrics.messages.inc({ outcome: 'stored' }, fresh.length);
     const answers = new OutgoingBatch();

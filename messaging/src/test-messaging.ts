@@ -13,6 +13,7 @@ import { logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { Conversations } from './conversations.ts';
 import { DedupeMemory } from './dedupe-memory.ts';
+import { GatheredDue } from './gathered-due.ts';
 import { History } from './history-dynamo.ts';
 import type { MessagingContext } from './on-message.ts';
 
@@ -38,6 +39,7 @@ export class MessagingRig {
       dynamo: this.dynamo,
       history: new History(this.dynamo),
       conversations: new Conversations(this.dynamo),
+      due: new GatheredDue(redis),
       memory: new DedupeMemory({
         kafka,
         redis,

@@ -105,10 +105,10 @@ export async function startNotification(config: Config, logger: Logger): Promise
     logger,
     offlineAfterMs: config.PRESENCE_OFFLINE_AFTER_MS,
   });
-  const flusher = new CursorFlusher(dynamo, inbox, logger, (user, marks) =>
+  const flusher = new CursorFlusher(dynamo, inbox, logger, (marks) =>
     // Whichever device acked it, the user has it.
     receipts.moved(
-      marks.map(([field, position]) => ({
+      marks.map(({ user, field, position }) => ({
         conversation: field.slice(field.indexOf('#') + 1),
         user,
         kind: 'delivered',
@@ -201,6 +201,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
       await reconciler.stop();
       await refill.stop();
       // The consumer's last batches are finished once their cursors are flushed.
+      flusher.hurry();
       await consumer.stop();
       await flusher.stop();
       await receipts.stop();

@@ -2,13 +2,19 @@ import { type DynamoDBClient, QueryCommand, UpdateItemCommand } from '@aws-sdk/c
 import type { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
+import type { RedisValue } from '@restante/shared/runtime/redis';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { LRUCache } from 'lru-cache';
 import { metrics } from './events.ts';
 
-const FLUSH_EACH_MS = 1_500;
+/** How long the acks of a user are gathered: a device that gets a message a second then costs a write each third. */
+const GATHER_MS = 3_000;
+/** How often it is looked who is due: what came spread over time is written so. */
+const LOOK_EACH_MS = 100;
 /** Few, so that a flush is spread over the second and does not take the machine from those who wait for a message. */
 const PARALLEL_UPDATES = 3;
+/** Users whose marks are read, and cleared, in one round trip. */
+const USERS_AT_ONCE = 100;
 /** A device's last seen is written this often at most: its retention is counted in days. */
 const SEEN_EACH_MS = 6 * 3600 * 1000;
 const MAX_SEEN_DEVICES = 200_000;
@@ -34,10 +40,15 @@ export async function readCursors(client: DynamoDBClient, user: string): Promise
   return cursors;
 }
 
-export type OnDurable = (user: string, marks: readonly [field: string, position: string][]) => Promise<void>;
+/** A cursor that an ack has moved. `field` is device#conversation. */
+export type Mark = { user: string; field: string; position: string };
+export type OnDurable = (marks: readonly Mark[]) => Promise<void>;
+
+/** The promises of a user whose cursors wait to be durable. */
+type Waiting = [user: string, { dueAtMs: number; waiters: (() => void)[] }];
 
 /**
- * Makes cursors durable: what acks have left in Redis as marks goes to DynamoDB `cursors`, gathered for a second, only ever forward
+ * Makes cursors durable: what acks have left in Redis as marks goes to DynamoDB `cursors`, gathered for some seconds, only ever forward
  * (decision 11). An ack's event is finished only then, so a crash between the two finds its marks again.
  */
 export class CursorFlusher {
@@ -47,10 +58,12 @@ export class CursorFlusher {
   readonly #logger: Logger;
   readonly #seen = new LRUCache<string, true>({ max: MAX_SEEN_DEVICES, ttl: SEEN_EACH_MS });
   readonly #stopping = new AbortController();
-  #waiting = new Map<string, (() => void)[]>();
+  /** In the order in which they are due. */
+  readonly #waiting = new Map<string, Waiting[1]>();
+  #hurried = false;
   #running: Promise<void> = Promise.resolve();
 
-  /** @param onDurable told of the marks of a user that are durable now: device#conversation, position */
+  /** @param onDurable told of the marks that are durable now */
   constructor(client: DynamoDBClient, inbox: Inbox, logger: Logger, onDurable: OnDurable) {
     this.#onDurable = onDurable;
     this.#client = client;
@@ -64,54 +77,93 @@ export class CursorFlusher {
 
   /** Flushes what is there once more, then ends. What could not be written comes again with the events. */
   async stop(): Promise<void> {
+    this.hurry();
     this.#stopping.abort();
     await this.#running;
   }
 
+  /** Everybody is due at once from now on: before a stop, which waits for them. */
+  hurry(): void {
+    this.#hurried = true;
+  }
+
   /** @returns once the marks that the user has now are durable */
   flushed(user: string): Promise<void> {
-    return new Promise((resolve) => {
-      const waiters = this.#waiting.get(user);
-      if (waiters) waiters.push(resolve);
-      else this.#waiting.set(user, [resolve]);
-    });
+    return new Promise((resolve) => this.#wait(user, [resolve]));
+  }
+
+  #wait(user: string, waiters: readonly (() => void)[]): void {
+    const waiting = this.#waiting.get(user);
+    if (waiting) waiting.waiters.push(...waiters);
+    else this.#waiting.set(user, { dueAtMs: performance.now() + GATHER_MS, waiters: [...waiters] });
+  }
+
+  /** Takes out who is due, at most USERS_AT_ONCE. */
+  #take(): Waiting[] {
+    const taken: Waiting[] = [];
+    const now = performance.now();
+    for (const one of this.#waiting) {
+      if (taken.length === USERS_AT_ONCE || (one[1].dueAtMs > now && !this.#hurried)) break;
+      taken.push(one);
+      this.#waiting.delete(one[0]);
+    }
+    return taken;
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    for (;;) {
-      await sleep(FLUSH_EACH_MS, signal);
+    do {
+      await sleep(LOOK_EACH_MS, signal);
       metrics.unflushed.set(this.#waiting.size);
-      const taken = [...this.#waiting];
-      this.#waiting = new Map();
-      let next = 0;
-      const work = async () => {
-        while (next < taken.length) {
-          const [user, waiters] = taken[next++]!;
-          try {
-            await this.#flush(user);
-            for (const resolve of waiters) resolve();
-          } catch (error) {
-            this.#logger.warn({ user, err: messageOf(error) }, 'cursors could not be written: tried again');
-            const since = this.#waiting.get(user) ?? [];
-            this.#waiting.set(user, [...waiters, ...since]);
-          }
-        }
-      };
-      await Promise.all(Array.from({ length: PARALLEL_UPDATES }, work));
-      if (signal.aborted) return;
+      const most = this.#waiting.size;
+      for (let done = 0; done < most; ) {
+        const taken = this.#take();
+        if (taken.length === 0) break;
+        done += taken.length;
+        await this.#flush(taken);
+      }
+    } while (!signal.aborted);
+  }
+
+  /** Writes what is marked for these users. Who fails is tried again with the next flush. */
+  async #flush(users: readonly Waiting[]): Promise<void> {
+    const failed = new Set<string>();
+    try {
+      const replies = await this.#inbox.run(users.map(([user]) => this.#inbox.ackedMarksCall(user)));
+      const marks = users.flatMap(([user], i) => marksOf(user, replies[i]!));
+      await this.#write(marks, failed);
+      const written = marks.filter(({ user }) => !failed.has(user));
+      await this.#onDurable(written);
+      const byUser = new Map<string, string[]>();
+      for (const { user, field, position } of written) byUser.set(user, [...(byUser.get(user) ?? []), field, position]);
+      await this.#inbox.run([...byUser].map(([user, fields]) => this.#inbox.flushedCall(user, fields)));
+    } catch (error) {
+      this.#logger.warn({ users: users.length, err: messageOf(error) }, 'cursors could not be flushed: tried again');
+      for (const [user] of users) failed.add(user);
+    }
+    for (const [user, { waiters }] of users) {
+      if (failed.has(user)) this.#wait(user, waiters);
+      else for (const resolve of waiters) resolve();
     }
   }
 
-  async #flush(user: string): Promise<void> {
-    const marks = Object.entries(await this.#inbox.ackedMarks(user));
-    for (const [field, position] of marks) {
-      await this.#forward(user, field, position);
-      await this.#touch(user, field.slice(0, field.indexOf('#')));
-    }
-    if (marks.length === 0) return;
-    await this.#onDurable(user, marks);
-    await this.#inbox.run([this.#inbox.flushedCall(user, marks.flat())]);
+  /** @param failed gets the users of whom not everything could be written */
+  async #write(marks: readonly Mark[], failed: Set<string>): Promise<void> {
+    let next = 0;
+    const work = async () => {
+      while (next < marks.length) {
+        const { user, field, position } = marks[next++]!;
+        try {
+          await this.#forward(user, field, position);
+          await this.#touch(user, field.slice(0, field.indexOf('#')));
+        } catch (error) {
+          if (!failed.has(user))
+            this.#logger.warn({ user, err: messageOf(error) }, 'cursors could not be written: tried again');
+          failed.add(user);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL_UPDATES }, work));
   }
 
   async #forward(user: string, deviceConversation: string, position: string): Promise<void> {
@@ -147,4 +199,12 @@ export class CursorFlusher {
       if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
     }
   }
+}
+
+/** The reply of HGETALL, as pairs. */
+function marksOf(user: string, reply: RedisValue): Mark[] {
+  const texts = reply as string[];
+  const marks: Mark[] = [];
+  for (let i = 0; i < texts.length; i += 2) marks.push({ user, field: texts[i]!, position: texts[i + 1]! });
+  return marks;
 }

@@ -11,7 +11,7 @@ export const liveLatency: Workload = async (driver, host, params) => {
   const users = userIds('u', numberOf(params, 'users', 200));
   const rate = numberOf(params, 'rate', 200);
   const seconds = numberOf(params, 'seconds', 20);
-  const warmSeconds = numberOf(params, 'warmSeconds', 2);
+  const warmSeconds = numberOf(params, 'warmSeconds', 30);
   await connectAll(driver, recorder, users);
   const latencies: number[] = [];
   const acceptances: number[] = [];

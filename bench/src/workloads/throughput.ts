@@ -9,8 +9,8 @@ import { numberOf, type Workload } from './workload.ts';
 export const throughput: Workload = async (driver, host, params) => {
   const recorder = new Recorder();
   const users = userIds('u', numberOf(params, 'users', 50));
-  const seconds = numberOf(params, 'seconds', 15);
-  const warmSeconds = numberOf(params, 'warmSeconds', 2);
+  const seconds = numberOf(params, 'seconds', 25);
+  const warmSeconds = numberOf(params, 'warmSeconds', 10);
   await connectAll(driver, recorder, users);
   let stop = false;
   let next = 0;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RedisStore } from '../runtime/redis.ts';
+import type { RedisStore, RedisValue, ScriptCall } from '../runtime/redis.ts';
 
 /** The first result of a (sender, id): what a retry is answered with, and held against. */
 export type Claimed = { conversation: string; position: number; hash: string };
@@ -22,14 +22,32 @@ export const contentHash = (content: string): string => createHash('sha256').upd
  * @throws UnavailableError: claim all again; a claim at the same position is its own replay
  */
 export async function claimIds(store: RedisStore, claims: readonly Claim[], seconds: number): Promise<Claimed[]> {
-  const replies = await store.run(
-    claims.map((claim) => ({
+  return (await claimIdsThen(store, claims, seconds, [])).held;
+}
+
+/**
+ * `claimIds`, and after them further calls, in the same round trip.
+ * @returns `held` as claimIds; `then`: the replies of the further calls
+ * @throws as claimIds
+ */
+export async function claimIdsThen(
+  store: RedisStore,
+  claims: readonly Claim[],
+  seconds: number,
+  further: readonly ScriptCall[],
+): Promise<{ held: Claimed[]; then: RedisValue[] }> {
+  const replies = await store.run([
+    ...claims.map((claim) => ({
       script: 'inbox:claim-id',
       keys: [dedupeKey(claim.sender, claim.id)],
       args: [claimText(claim), seconds],
     })),
-  );
-  return replies.map((held, index) => parseClaimed(String(held), dedupeKey(claims[index]!.sender, claims[index]!.id)));
+    ...further,
+  ]);
+  return {
+    held: claims.map((claim, i) => parseClaimed(String(replies[i]), dedupeKey(claim.sender, claim.id))),
+    then: replies.slice(claims.length),
+  };
 }
 
 /** What a (sender, id) became, if it is remembered. */

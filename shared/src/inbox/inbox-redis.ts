@@ -211,7 +211,12 @@ export class Inbox {
     if (await this.store.client.exists(meta)) await this.store.client.hset(meta, 'partial', '1');
   }
 
-  /** The marks that acks have left: field (device#conversation) → position, to be made durable. */
+  /** Reply: the marks that acks have left, to be made durable, as pairs of field (device#conversation) and position. */
+  ackedMarksCall(user: string): ScriptCall {
+    return this.#call('acked-marks', user, []);
+  }
+
+  /** The same, of one user: field → position. */
   async ackedMarks(user: string): Promise<Record<string, string>> {
     return this.store.client.hgetall(inboxKeys(user)[3]!);
   }

@@ -35,6 +35,7 @@ const USER_SCRIPTS = [
   'assert-session',
   'due-check',
   'due-note',
+  'acked-marks',
   'flushed',
   'active-devices',
   'message-facts',

@@ -1,4 +1,4 @@
-import { type Kafka, type Message, Partitioners, type Producer } from 'kafkajs';
+import { type Kafka, type Message, Partitioners, type Producer, type TopicMessages } from 'kafkajs';
 import { KAFKAJS_RETRY, type OwnClient, ownClient } from './client.ts';
 import { settledWithin } from './settled-within.ts';
 
@@ -11,6 +11,13 @@ const REPLACE_AFTER_ATTEMPTS = 8;
 const DISCONNECT_TIMEOUT_MS = 3000;
 
 type Client = { producer: Producer; own: OwnClient };
+type Part = {
+  topic: string;
+  partition: number;
+  messages: Message[];
+  resolve: () => void;
+  reject: (error: unknown) => void;
+};
 
 /** The kafkajs producer behind a BatchingProducer: made when it is needed, and made anew when it looks broken. */
 export class ProducerClient {
@@ -18,6 +25,9 @@ export class ProducerClient {
   #client: Client | undefined;
   #connecting: Promise<Client> | undefined;
   #closed = false;
+  #gathered: Part[] = [];
+  /** Partitions that have taken a batch. One that hasn't may have no leader yet: it would fail the request for all that share it. */
+  readonly #taking = new Set<string>();
 
   constructor(kafka: Kafka) {
     this.#kafka = kafka;
@@ -28,19 +38,60 @@ export class ProducerClient {
     if (this.#client === undefined) await this.#connect();
   }
 
-  /** One attempt at one batch of one partition. Resolves when all in-sync replicas have it; rejected, its outcome is mostly unknown. */
+  /**
+   * One attempt at one batch of one partition. Resolves when all in-sync replicas have it; rejected, its outcome is mostly unknown.
+   * First attempts of one turn of the event loop share a request; where that fails each is sent alone, so that every batch is told
+   * what happened to itself.
+   */
   async send(topic: string, partition: number, messages: Message[], attempt: number): Promise<void> {
-    const client = this.#client ?? (await this.#connect());
+    if (attempt > 1 || !this.#taking.has(`${topic}/${partition}`))
+      return this.#sendAlone(topic, partition, messages, attempt);
+    return new Promise((resolve, reject) => {
+      if (this.#gathered.length === 0) setImmediate(() => this.#sendGathered());
+      this.#gathered.push({ topic, partition, messages, resolve, reject });
+    });
+  }
+
+  #sendGathered(): void {
+    const parts = this.#gathered;
+    this.#gathered = [];
+    const alone = ({ topic, partition, messages, resolve, reject }: Part) =>
+      void this.#sendAlone(topic, partition, messages, 1).then(resolve, reject);
+    const [first] = parts;
+    if (first && parts.length === 1) return alone(first);
+    const topicMessages = parts.map(({ topic, messages }) => ({ topic, messages }));
+    this.#produce(topicMessages, parts).then(
+      () => {
+        for (const { resolve } of parts) resolve();
+      },
+      () => parts.forEach(alone),
+    );
+  }
+
+  async #sendAlone(topic: string, partition: number, messages: Message[], attempt: number): Promise<void> {
+    const client = this.#client;
     try {
-      const sending = client.producer.send({ topic, messages, acks: -1, timeout: ACK_TIMEOUT_MS });
-      const written = await withDeadline(sending, () => this.#replace(client));
+      await this.#produce([{ topic, messages }], [{ topic, partition }]);
+      this.#taking.add(`${topic}/${partition}`);
+    } catch (error) {
+      this.#taking.delete(`${topic}/${partition}`);
+      if (client !== undefined && attempt % REPLACE_AFTER_ATTEMPTS === 0) this.#replace(client);
+      throw error;
+    }
+  }
+
+  async #produce(
+    topicMessages: TopicMessages[],
+    expected: readonly { topic: string; partition: number }[],
+  ): Promise<void> {
+    const client = this.#client ?? (await this.#connect());
+    const sending = client.producer.sendBatch({ topicMessages, acks: -1, timeout: ACK_TIMEOUT_MS });
+    const written = await withDeadline(sending, () => this.#replace(client));
+    for (const { topic, partition } of expected) {
       // kafkajs resolves with nothing written where its metadata doesn't have the partition.
-      if (!written.some((one) => one.partition === partition && one.errorCode === 0)) {
+      if (!written.some((one) => one.topicName === topic && one.partition === partition && one.errorCode === 0)) {
         throw new Error(`partition ${partition} of ${topic} is not in kafkajs's metadata`);
       }
-    } catch (error) {
-      if (attempt % REPLACE_AFTER_ATTEMPTS === 0) this.#replace(client);
-      throw error;
     }
   }
 

@@ -1,11 +1,6 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import {
-  type AttributeValue,
-  BatchWriteItemCommand,
-  DynamoDBClient,
-  type WriteRequest,
-} from '@aws-sdk/client-dynamodb';
+import { type AttributeValue, BatchWriteItemCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { backoffMs, sleep } from './sleep.ts';
 
@@ -14,7 +9,7 @@ export type Item = Record<string, AttributeValue>;
 const MAX_SOCKETS = 32;
 const REQUEST_TIMEOUT_MS = 5_000;
 /** What DynamoDB takes at most in one BatchWriteItem. */
-const BATCH_ITEMS = 25;
+export const BATCH_ITEMS = 25;
 const RETRY_BASE_MS = 20;
 const RETRY_CAP_MS = 2_000;
 
@@ -46,24 +41,28 @@ export async function writeAll(
   items: readonly Item[],
   signal?: AbortSignal,
 ): Promise<void> {
-  const chunks: WriteRequest[][] = [];
-  for (let i = 0; i < items.length; i += BATCH_ITEMS) {
-    chunks.push(items.slice(i, i + BATCH_ITEMS).map((item) => ({ PutRequest: { Item: item } })));
-  }
+  const chunks: Item[][] = [];
+  for (let i = 0; i < items.length; i += BATCH_ITEMS) chunks.push(items.slice(i, i + BATCH_ITEMS));
   await Promise.all(chunks.map((chunk) => writeChunk(client, table, chunk, signal)));
+}
+
+/** One BatchWriteItem of at most BATCH_ITEMS. @returns what DynamoDB did not take (throttled): to be sent again, after a while */
+export async function writeBatch(client: DynamoDBClient, table: string, items: readonly Item[]): Promise<Item[]> {
+  const requests = items.map((item) => ({ PutRequest: { Item: item } }));
+  const { UnprocessedItems } = await client.send(new BatchWriteItemCommand({ RequestItems: { [table]: requests } }));
+  return (UnprocessedItems?.[table] ?? []).map(({ PutRequest }) => PutRequest?.Item as Item);
 }
 
 async function writeChunk(
   client: DynamoDBClient,
   table: string,
-  chunk: WriteRequest[],
+  chunk: readonly Item[],
   signal?: AbortSignal,
 ): Promise<void> {
   let left = chunk;
   for (let attempt = 0; left.length > 0; attempt++) {
     try {
-      const { UnprocessedItems } = await client.send(new BatchWriteItemCommand({ RequestItems: { [table]: left } }));
-      left = UnprocessedItems?.[table] ?? [];
+      left = await writeBatch(client, table, left);
       if (left.length === 0) return;
     } catch (error) {
       // An item that DynamoDB calls invalid never becomes valid: that is a bug of ours, to be seen, not retried in silence for ever.

@@ -6,6 +6,8 @@ import { messageOf, UnavailableError } from './errors.ts';
 /** One call of a script: the keys all share a hash tag, so that it runs on one node of a cluster. */
 export type ScriptCall = { script: string; keys: string[]; args: (string | number)[] };
 export type RedisValue = string | number | null | RedisValue[];
+/** Calls of one caller, waiting for the end of this turn of the event loop. */
+type Waiting = { calls: ScriptCall[]; resolve: (replies: RedisValue[]) => void; reject: (error: unknown) => void };
 type ScriptTarget = Record<string, (...args: (string | number)[]) => unknown>;
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -33,6 +35,7 @@ export class RedisStore {
   readonly #defined = new WeakMap<Redis, number>();
   readonly #identities = new WeakMap<Redis, string>();
   readonly #hasReplica = new WeakSet<Redis>();
+  readonly #waiting = new Map<Redis, Waiting[]>();
 
   /** @param options `username` and `password` are for a URL that has none: a password belongs in no address */
   constructor(options: {
@@ -91,7 +94,8 @@ export class RedisStore {
   }
 
   /**
-   * Runs scripts, a pipeline a node, in the order given where they share a node.
+   * Runs scripts, a pipeline a node, in the order given where they share a node. Callers of one turn of the event loop share it:
+   * what costs is the write, not what is in it.
    * @param calls without their first argument, the identity of the store, which is put in here
    * @returns a reply each, in the order of the calls
    * @throws UnavailableError where any could not be run: all may be run again, they are idempotent
@@ -189,6 +193,42 @@ export class RedisStore {
 
   async #runOn(node: Redis, calls: ScriptCall[]): Promise<RedisValue[]> {
     if (!this.#identities.has(node)) await this.#identify([node]);
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting.get(node);
+      if (waiting) waiting.push({ calls, resolve, reject });
+      else {
+        this.#waiting.set(node, [{ calls, resolve, reject }]);
+        setImmediate(() => void this.#runGathered(node));
+      }
+    });
+  }
+
+  async #runGathered(node: Redis): Promise<void> {
+    const callers = this.#waiting.get(node) ?? [];
+    this.#waiting.delete(node);
+    const calls = callers.length === 1 ? callers[0]!.calls : callers.flatMap((caller) => caller.calls);
+    let replies: [Error | null, unknown][];
+    try {
+      replies = await this.#pipeline(node, calls);
+    } catch (error) {
+      for (const { reject } of callers) reject(error);
+      return;
+    }
+    let from = 0;
+    for (const caller of callers) {
+      const own = replies.slice(from, from + caller.calls.length);
+      from += caller.calls.length;
+      const failed = own.findIndex(([error]) => error);
+      if (failed < 0) caller.resolve(own.map(([, reply]) => reply as RedisValue));
+      else {
+        const { script, keys } = caller.calls[failed]!;
+        const cause = own[failed]![0]!;
+        caller.reject(new UnavailableError(`Redis, ${script} of ${keys[0]}: ${cause.message}`, { cause }));
+      }
+    }
+  }
+
+  async #pipeline(node: Redis, calls: ScriptCall[]): Promise<[Error | null, unknown][]> {
     // From here to exec() nothing is awaited: the identity is that of the connection the pipeline goes out on.
     const identity = this.#identities.get(node);
     if (identity === undefined || node.status !== 'ready')
@@ -196,17 +236,13 @@ export class RedisStore {
     const pipeline = node.pipeline();
     for (const { script, keys, args } of calls)
       (pipeline as unknown as ScriptTarget)[script]!(...keys, identity, ...args);
-    let replies: [Error | null, unknown][] | null;
     try {
-      replies = await pipeline.exec();
+      const replies = (await pipeline.exec()) ?? [];
+      if (replies.length !== calls.length) throw new Error(`${replies.length} replies to ${calls.length} calls`);
+      return replies;
     } catch (error) {
       throw new UnavailableError(`Redis: ${messageOf(error)}`, { cause: error });
     }
-    return (replies ?? []).map(([error, reply], i) => {
-      const { script, keys } = calls[i]!;
-      if (error) throw new UnavailableError(`Redis, ${script} of ${keys[0]}: ${error.message}`, { cause: error });
-      return reply as RedisValue;
-    });
   }
 
   #nodes(): Redis[] {
