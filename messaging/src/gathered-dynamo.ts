@@ -3,7 +3,7 @@ import { BATCH_ITEMS, type Item, writeBatch } from '@restante/shared/runtime/dyn
 import { backoffMs, sleep } from '@restante/shared/runtime/sleep';
 
 /** What came within this time shares a request: one costs more than the item in it. Only `stored` waits for it, not the delivery. */
-const GATHER_MS = 10;
+const GATHER_MS = 20;
 /** Requests in flight; beyond them items wait, and with them the commit: the log holds what comes meanwhile. */
 const MAX_IN_FLIGHT = 16;
 const RETRY_BASE_MS = 20;

@@ -7,8 +7,8 @@ import { sleep } from '@restante/shared/runtime/sleep';
 import { LRUCache } from 'lru-cache';
 import { metrics } from './events.ts';
 
-/** How long the acks of a user are gathered: a device that gets a message a second then costs a write each third. */
-const GATHER_MS = 3_000;
+/** How long the acks of a user are gathered: a device that gets a message a second then costs a write each fifth. */
+const GATHER_MS = 5_000;
 /** How often it is looked who is due: what came spread over time is written so. */
 const LOOK_EACH_MS = 100;
 /** Few, so that a flush is spread over the second and does not take the machine from those who wait for a message. */
