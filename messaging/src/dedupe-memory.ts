@@ -72,8 +72,8 @@ export class DedupeMemory {
       const tags = redis.nodeTags();
       // Looked at after the claims, in the same round trip: what was lost before or between them took the mark with it, or made it
       // another store's.
-      const { held, then } = await claimIdsThen(redis, claims, seconds, markCalls(batch.partition, tags));
-      const marks = then as Mark[];
+      const { held, further } = await claimIdsThen(redis, claims, seconds, markCalls(batch.partition, tags));
+      const marks = further as Mark[];
       if (marks.every(([, whole]) => whole === 1)) return held;
       logger.warn({ partition: batch.partition }, 'Redis has forgotten which ids were sent: reading the log again');
       await unclaimIds(

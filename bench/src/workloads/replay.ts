@@ -8,6 +8,10 @@ import { numberOf, type Workload } from './workload.ts';
 /** How many users return to a backlog of a size: more where one takes less. */
 const usersFor = (size: number): number => (size >= 20_000 ? 1 : size >= 1_000 ? 3 : 7);
 
+/** Users that return to 50 messages each before anything is measured: V8 and the JVM compile until then. */
+const WARM_USERS = 60;
+const WARM_SIZE = 50;
+
 /** W3: one user at a time returns to a backlog: from the start of connecting to the first, the last, and the last acked. */
 export const replay: Workload = async (driver, host, params) => {
   const recorder = new Recorder();
@@ -15,6 +19,10 @@ export const replay: Workload = async (driver, host, params) => {
   const figures: Record<string, number> = {};
   let again = 0;
   let cpu: ReturnType<ReturnType<typeof startCpuMeter>> | undefined;
+  const warm = userIds('w', numberOf(params, 'warmUsers', WARM_USERS));
+  await provision(driver, recorder, warm);
+  await queueFor(driver, recorder, warm, WARM_SIZE);
+  for (const id of warm) await returnOne(id, WARM_SIZE, { first: [], last: [], acked: [] });
   for (const size of sizes) {
     const users = userIds(`r${size}x`, numberOf(params, 'returns', usersFor(size)));
     const times = { first: [] as number[], last: [] as number[], acked: [] as number[] };

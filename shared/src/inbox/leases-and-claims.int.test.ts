@@ -6,7 +6,7 @@ import type { Engine } from '@restante/localstack/engine';
 import { startRedis } from '@restante/localstack/redis-engine';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Claim, claimedBy, claimIds, contentHash, unclaimIds } from './dedupe-redis.ts';
+import { type Claim, claimedBy, claimIds, contentHash, dedupeKey, unclaimIds } from './dedupe-redis.ts';
 import { freeSlot, renewSlot, SlotLeases, takeSlot } from './slot-leases-redis.ts';
 import { InboxRig } from './test-inbox.ts';
 
@@ -59,10 +59,20 @@ describe('claims of (sender, id)', () => {
     const [bob, carol] = [sender(), sender()];
     const claims = [claim(bob, 1), claim(carol, 2), claim(bob, 3, { id: 'message-2' })];
     expect(await claimIds(store, claims, 60)).toEqual(claims.map(claimed));
-    const ttl = await store.client.ttl(`dedupe:{${bob}}:message-1`);
+    const ttl = await store.client.ttl(dedupeKey(bob, 'message-1'));
     expect(ttl).toBeGreaterThan(50);
     expect(ttl).toBeLessThanOrEqual(60);
     expect(await claimedBy(store, bob, 'message-3')).toBeUndefined();
+  });
+
+  it('name the conversation, whether direct, of somebody else or a group', async () => {
+    const bob = sender();
+    const direct = bob < 'zoe' ? `dm:${bob}:zoe` : `dm:zoe:${bob}`;
+    const conversations = [direct, `dm:${bob}:${bob}`, 'dm:alice:carol', 'grp:team'];
+    const claims = conversations.map((conversation, i) => claim(bob, i + 1, { id: `message-${i}`, conversation }));
+    await claimIds(store, claims, 60);
+    const held = await Promise.all(claims.map(({ id }) => claimedBy(store, bob, id)));
+    expect(held).toEqual(claims.map(claimed));
   });
 
   it('are taken back only by who holds them', async () => {
@@ -76,8 +86,10 @@ describe('claims of (sender, id)', () => {
 
   it('name the key that holds something else', async () => {
     const bob = sender();
-    await store.client.set(`dedupe:{${bob}}:message-1`, 'garbage');
-    await expect(claimIds(store, [claim(bob, 1)], 60)).rejects.toThrow(`dedupe:{${bob}}:message-1 holds "garbage"`);
+    await store.client.set(dedupeKey(bob, 'message-1'), 'garbage');
+    await expect(claimIds(store, [claim(bob, 1)], 60)).rejects.toThrow(
+      `${dedupeKey(bob, 'message-1')} holds "garbage"`,
+    );
   });
 });
 

@@ -1,4 +1,4 @@
--- Claims a (sender, id) for its first result. KEYS[1] dedupe:{sender}:<id>   ARGV[1] store   ARGV[2] claim   ARGV[3] seconds
+-- Claims a (sender, id) for its first result. KEYS[1] d:{sender}:<hash of id>   ARGV[1] store   ARGV[2] claim   ARGV[3] seconds
 -- Reply: what is claimed now
 local held = redis.call('GET', KEYS[1])
 if held then return held end
