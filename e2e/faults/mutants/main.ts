@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { faultRun } from '../fault-run.ts';
 import { MUTANTS, type Mutant } from './mutants.ts';
-import { makeMutatedCopy } from './mutated-copy.ts';
+import { ServicesCopy } from './services-copy.ts';
 
 const HELP = `npm run mutants -- [--only NAME] [--minutes M]
 
@@ -40,24 +40,23 @@ async function main(only: string, minutes: number): Promise<number> {
     say(`--only ${only} --minutes ${minutes}: no such mutant, or no such time\n${HELP}`);
     return 2;
   }
+  const copy = new ServicesCopy(ROOT);
   let survivors = 0;
-  for (const mutant of chosen) {
-    const by = await caughtBy(mutant, minutes);
-    if (by === undefined) survivors++;
-    say(`${by === undefined ? '✗' : '✓'} ${mutant.name.padEnd(NAME_WIDTH)} ${by ?? 'NOT caught'}`);
+  try {
+    for (const mutant of chosen) {
+      const by = await copy.with(mutant, () => caughtBy(mutant, copy.root, minutes));
+      if (by === undefined) survivors++;
+      say(`${by === undefined ? '✗' : '✓'} ${mutant.name.padEnd(NAME_WIDTH)} ${by ?? 'NOT caught'}`);
+    }
+  } finally {
+    copy.remove();
   }
   say(`${chosen.length - survivors} of ${chosen.length} mutants were caught`);
   return survivors === 0 ? 0 : 1;
 }
 
-async function caughtBy(mutant: Mutant, minutes: number): Promise<string | undefined> {
-  const copy = makeMutatedCopy(ROOT, mutant);
-  try {
-    const { caught } = mutant;
-    return 'test' in caught ? failsIn(copy.root, caught.test) : await brokenIn(copy.root, caught, minutes);
-  } finally {
-    copy.remove();
-  }
+async function caughtBy({ caught }: Mutant, root: string, minutes: number): Promise<string | undefined> {
+  return 'test' in caught ? failsIn(root, caught.test) : brokenIn(root, caught, minutes);
 }
 
 type ByRun = Extract<Mutant['caught'], { run: object }>;
