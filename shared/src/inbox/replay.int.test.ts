@@ -58,7 +58,11 @@ describe('replay', () => {
     await rig.store.client.hset(rig.keys().meta, 'devices', devices!);
     expect((await page(rig.replay('c-d2', true))).entries).toEqual([]);
     await rig.live('d3');
-    await rig.store.client.hset(rig.keys().sessions, 'c-d4', (await rig.store.client.hget(rig.keys().sessions, 'c-d3'))!.replace('d3', 'd4'));
+    await rig.store.client.hset(
+      rig.keys().sessions,
+      'c-d4',
+      (await rig.store.client.hget(rig.keys().sessions, 'c-d3'))!.replace('d3', 'd4'),
+    );
     expect(await rig.replay('c-d4')).toEqual({ is: 'no-device' });
   });
 
