@@ -22,7 +22,9 @@ ${MUTANTS.map(({ name }) => `  ${name}`).join('\n')}
 // As deep as e2e/dist, where this is when it runs.
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** What a mutant loses never comes: there is no use in waiting for it. */
-const QUIET_MS = 30_000;
+const QUIET_MS = 15_000;
+/** Where nothing has to be hurt first, it shows at once. */
+const MINUTES_UNHURT = 0.2;
 const NAME_WIDTH = 60;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -66,7 +68,18 @@ async function brokenIn(root: string, { run, as }: ByRun, minutes: number): Prom
   const folder = mkdtempSync(join(tmpdir(), 'restante-mutant-run-'));
   try {
     const { nemeses, seed = 1, settings = {} } = run;
-    const options = { seed, minutes, nemeses, rate: 20, folder, settings, root, quietMs: QUIET_MS, say: () => {} };
+    const long = nemeses.length === 0 ? Math.min(minutes, MINUTES_UNHURT) : minutes;
+    const options = {
+      seed,
+      minutes: long,
+      nemeses,
+      rate: 20,
+      folder,
+      settings,
+      root,
+      quietMs: QUIET_MS,
+      say: () => {},
+    };
     const { violations } = await faultRun(options);
     const found = violations.filter(({ kind }) => as.includes(kind));
     const [first] = found;
