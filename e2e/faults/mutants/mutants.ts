@@ -129,8 +129,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unprocessed batch items ignored',
     file: 'shared/src/runtime/dynamo.ts',
-    from: 'left = UnprocessedItems?.[table] ?? [];',
-    to: 'left = UnprocessedItems === undefined ? [] : [];',
+    from: 'return (UnprocessedItems?.[table] ?? []).map(',
+    to: 'return (UnprocessedItems?.[table] ?? []).slice(0, 0).map(',
     caught: { test: 'messaging/src/history-dynamo.int.test.ts' },
   },
 ];
