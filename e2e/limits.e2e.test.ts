@@ -1,3 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Engine } from '@restante/localstack/engine';
+import { startS3 } from '@restante/localstack/sns-engine';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { RefusedError, TestClient } from './support/client.ts';
 import { call } from './support/http.ts';
@@ -5,9 +10,16 @@ import { redisOf } from './support/redis-of.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** What one user or device may take, each refused as PROTOCOL.md says, and nobody else is held up by it. */
+/** LocalStack asks no more of a call than which service it is for. */
+const S3_CALL = 'AWS4-HMAC-SHA256 Credential=test/20261121/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0';
 const WAIT = { timeout: 30_000, interval: 50 };
 let stack: Stack;
+const s3Dir = mkdtempSync(join(tmpdir(), 'restante-s3-'));
+let s3: Engine;
 beforeAll(async () => {
+  s3 = await startS3({ dataDir: s3Dir });
+  const made = await fetch(`${s3.url}/files`, { method: 'PUT', headers: { authorization: S3_CALL } });
+  expect(made.status).toBe(200);
   stack = await startStack({
     gateways: 1,
     env: {
@@ -18,10 +30,20 @@ beforeAll(async () => {
       CONVERSATIONS_PER_USER: '2',
       DEVICES_PER_USER: '4',
       DEVICE_RETENTION_SECONDS: '3',
+      ATTACHMENT_BUCKET: 'files',
+      ATTACHMENT_MAX_BYTES: '1000',
+      RATE_ATTACHMENTS_PER_MINUTE: '2',
+      S3_ENDPOINT: s3.url,
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
     },
   });
 });
-afterAll(() => stack?.stop());
+afterAll(async () => {
+  await stack?.stop();
+  await s3?.kill();
+  rmSync(s3Dir, { recursive: true, force: true });
+});
 
 const account = async (user: string, device: string) => ({
   url: stack.gatewayUrls[0]!,
@@ -99,6 +121,32 @@ test('attachments of a message: ten, each named by what it is', async () => {
     status: 400,
     json: { code: 'bad_field', detail: expect.stringContaining('attachments.0.bytes') },
   });
+});
+
+test('a file is put where the gateway signs for, and reaches the recipient by its address; how large and how often has bounds', async () => {
+  const image = { contentType: 'image/png', bytes: 5 };
+  expect(await ask('kate', '/v1/attachments', { ...image, bytes: 1_001 })).toMatchObject({ status: 413 });
+  expect(await ask('kate', '/v1/attachments', { ...image, contentType: 'text/html' })).toMatchObject({ status: 400 });
+  const signed = await ask('kate', '/v1/attachments', image);
+  expect(signed).toMatchObject({ status: 201, json: { expiresAt: expect.any(Number) } });
+  const { url, upload } = signed.json as { url: string; upload: { url: string; headers: Record<string, string> } };
+  const put = await fetch(upload.url, {
+    method: 'PUT',
+    body: new TextEncoder().encode('cat!!'),
+    headers: upload.headers,
+  });
+  expect(put.status).toBe(200);
+  const leon = await TestClient.drained(await account('leon', 'phone'));
+  const attachments = [{ ...image, url }];
+  await ask('kate', '/v1/messages', { id: 'see-this-1', to: 'leon', body: '', attachments });
+  const [message] = await leon.until('the message', () => leon.messages.length > 0 && leon.messages);
+  expect(message).toMatchObject({ attachments });
+  expect(await (await fetch(url, { headers: { authorization: S3_CALL } })).text()).toBe('cat!!');
+  await ask('kate', '/v1/attachments', image);
+  const limited = await ask('kate', '/v1/attachments', image);
+  expect(limited).toMatchObject({ status: 429, json: { code: 'rate_limited' } });
+  expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0);
+  await leon.close();
 });
 
 test('a device that is not seen any more does not hold the inbox of the others', async () => {

@@ -123,6 +123,13 @@ test('search a user, see devices, sessions and entries, read bodies on record on
   expect(await entries.getByText('onerror').count()).toBe(0);
   await press('List with bodies', 'Read');
   await entries.getByText('<img src=x onerror=alert(1)>').waitFor();
+  await page.getByRole('link', { name: 'Trace' }).click();
+  await page.getByLabel('Message id').fill('hello-bert');
+  await page.getByRole('main').getByRole('button', { name: 'Trace' }).click();
+  await page
+    .getByRole('table', { name: 'Recipients' })
+    .getByRole('row', { name: /bert.*deliver/ })
+    .waitFor();
   await page.getByRole('link', { name: 'Audit' }).click();
   await page
     .getByRole('table', { name: 'Audit' })

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
@@ -45,4 +46,12 @@ test('a misspelt setting, a bad value and an unknown option each end a service a
   const option = await run('gateway', ['--print-confg'], {});
   expect(option.code).toBe(1);
   expect(option.out).toContain('no option --print-confg');
+});
+
+test('SECURITY.md names only tests that there are', () => {
+  const root = new URL('../', import.meta.url);
+  const page = readFileSync(new URL('SECURITY.md', root), 'utf8');
+  const named = page.match(/[\w./-]+\.(?:int\.|e2e\.)?test\.ts|[\w./-]+\/main\.ts/g) ?? [];
+  expect(named.length).toBeGreaterThan(20);
+  for (const file of named) expect(existsSync(new URL(file, root)), file).toBe(true);
 });

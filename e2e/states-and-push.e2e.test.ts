@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -11,10 +13,33 @@ import { type Stack, startStack } from './support/stack.ts';
 const CLI = fileURLToPath(new URL('../cli/bin/restante.mjs', import.meta.url));
 const WAIT = { timeout: 30_000, interval: 20 };
 let stack: Stack;
-beforeAll(async () => {
-  stack = await startStack({ env: { REDELIVER_AFTER_MS: '300', PUSH_REPEAT_MS: '600000' } });
+type Webhook = { type: string; data: Record<string, unknown> };
+/** What the server of webhooks was told; the first of each it does not take. */
+const webhooks: Webhook[] = [];
+const refused = new Set<unknown>();
+const hooks = createServer((request, response) => {
+  let body = '';
+  request.on('data', (chunk) => {
+    body += chunk;
+  });
+  request.on('end', () => {
+    const id = request.headers['webhook-id'];
+    if (refused.has(id)) webhooks.push(JSON.parse(body));
+    response.writeHead(refused.has(id) ? 204 : 500).end();
+    refused.add(id);
+  });
 });
-afterAll(() => stack?.stop());
+beforeAll(async () => {
+  await new Promise<void>((resolve) => hooks.listen(0, '127.0.0.1', resolve));
+  const WEBHOOK_URL = `http://127.0.0.1:${(hooks.address() as AddressInfo).port}/`;
+  const env = { REDELIVER_AFTER_MS: '300', PUSH_REPEAT_MS: '600000', WEBHOOK_RETRY_MS: '20', WEBHOOK_SECRET: 'shared' };
+  stack = await startStack({ env: { ...env, WEBHOOK_URL } });
+});
+afterAll(async () => {
+  await stack?.stop();
+  hooks.closeAllConnections();
+  hooks.close();
+});
 
 const connect = async (user: string, device = 'phone', ack: 'each' | 'never' = 'each') =>
   TestClient.drained({ url: stack.gatewayUrls[0]!, user, device, token: await stack.token(user), ack });
@@ -184,6 +209,26 @@ test('what is not urgent wakes nobody yet', async () => {
   await send('mike', { id: 'control-pete', to: 'pete' });
   await untilPushed('pete');
   expect(pushes('olaf')).toEqual([]);
+});
+
+test('webhooks tell of what was got, read and dead-lettered, though each was refused once', async () => {
+  const rosa = await connect('rosa');
+  const sven = await connect('sven', 'phone', 'never');
+  await send('rosa', { id: 'to-sven-1', to: 'sven' });
+  await send('rosa', { id: 'to-sven-2', to: 'sven' });
+  const second = await sven.until('both', () => sven.messages[1]);
+  sven.send({ t: 'nack', seq: second.seq, gen: second.gen, reason: 'can not be shown' });
+  sven.ack(1);
+  const { position } = sven.messages[0]!;
+  sven.send({ t: 'read', conversation: 'dm:rosa:sven', position });
+  const of = (user: string, type: string) => webhooks.filter((one) => one.type === type && one.data.user === user);
+  await vi.waitFor(() => {
+    expect(of('sven', 'receipt.read').at(-1)?.data).toMatchObject({ conversation: 'dm:rosa:sven', position });
+    expect(of('sven', 'receipt.delivered').length).toBeGreaterThan(0);
+    expect(of('sven', 'dead_letter').at(-1)?.data).toMatchObject({ device: 'phone', seq: second.seq });
+  }, WAIT);
+  expect(JSON.stringify(webhooks)).not.toContain('secret of');
+  await Promise.all([rosa.close(), sven.close()]);
 });
 
 async function metric(name: string): Promise<number> {

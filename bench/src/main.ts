@@ -41,7 +41,7 @@ Exit code: 0 all ran, 1 some did not, 2 usage.`;
 const OWN_DEFAULT = 'W1,W2,W3,W5a,W5b';
 const PEERS_DEFAULT = 'W1,W2,W3,W4,W5';
 /** What only this system is asked: what a peer's RSS tells of natural text says nothing. */
-const OWN_ONLY = new Set(['W5c']);
+const OWN_ONLY = new Set(['W5c', 'W7']);
 
 function readOptions() {
   const { values } = parseArgs({

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { Random } from '../model/random.ts';
@@ -74,6 +75,8 @@ export async function run({
   const stopWatching = system ? watchMemory(system, record) : () => undefined;
   const began = Date.now();
   const ended = new AbortController();
+  // Each fault waits by it.
+  setMaxListeners(0, ended.signal);
   const faults = strikeAll(plan.faults, { nemeses, record, signal: ended.signal, began });
   const teller = setInterval(() => {
     const seconds = Math.round((Date.now() - began) / 1000);

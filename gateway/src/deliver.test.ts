@@ -229,7 +229,14 @@ describe('probe', () => {
 
   it('asks for what was not written, in this generation or another', () => {
     give(delivered(1, 3), probe(5), probe(3, 2));
-    expect(asked).toEqual(['refill from 4: probe', 'refill from 4: probe']);
+    expect(asked).toEqual(['ack 0 again', 'refill from 4: probe', 'refill from 4: probe']);
+  });
+
+  it('repeats the ack also where more is to come: lost with a full window, it would keep that back for ever', () => {
+    give(delivered(1, 3));
+    connection.takeAck(3);
+    give(probe(5));
+    expect(asked[0]).toBe('ack 3 again');
   });
 
   it('repeats the ack where all was written', () => {

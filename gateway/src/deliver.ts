@@ -94,9 +94,11 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
     case 'probe':
       if (connection.gen === undefined) return;
       if (connection.gen !== op.gen) return options.refill(connection, 'probe');
+      // Also where more is to come: with a full window, a lost ack keeps it back, and nothing else would say it again.
+      options.repeatAck(connection);
       // Without room nothing could be taken: the ack that makes some asks for it.
-      if (connection.expect <= op.tail && !connection.behind) return options.refill(connection, 'probe');
-      return options.repeatAck(connection);
+      if (connection.expect <= op.tail && !connection.behind) options.refill(connection, 'probe');
+      return;
     case 'stored': {
       const { conn: _, ...frame } = op;
       const text = JSON.stringify(frame);

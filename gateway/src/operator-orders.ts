@@ -8,13 +8,12 @@ import {
   type OperatorAction,
 } from '@restante/shared/contract/operator-actions';
 import type { LogRecord } from '@restante/shared/kafka/log-record';
-import { readRange } from '@restante/shared/kafka/read-range';
+import { type ReadRange, readRange } from '@restante/shared/kafka/read-range';
 import { startSlotReader } from '@restante/shared/kafka/slot-reader';
 import { logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { sleep } from '@restante/shared/runtime/sleep';
-import type { Kafka } from 'kafkajs';
 import type { Connections } from './connections.ts';
 import type { GatewayLog } from './log.ts';
 import type { Revocations } from './revocations.ts';
@@ -27,7 +26,7 @@ const RECONNECT_SPREAD_MS = 1_000;
 const PARALLEL_NOTICES = 200;
 
 export type OrdersOptions = {
-  kafka: Kafka;
+  kafka: ReadRange['kafka'];
   connections: Connections;
   log: GatewayLog;
   slot: SlotHolder;

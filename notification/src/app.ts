@@ -183,7 +183,8 @@ export async function startNotification(config: Config, logger: Logger): Promise
     return { ready: reasons.length === 0, reasons };
   };
   const operator = new Operator({
-    ...{ inbox, dynamo, leases, kafka, producer, incoming, logger },
+    ...{ inbox, dynamo, leases, kafka, producer, incoming, partitionFor, logger },
+    receipts: new ReceiptStore(redis, dynamo),
     token: config.ADMIN_TOKEN,
     showsBodies: config.OPERATOR_SHOWS_BODIES,
     operatorUser: config.OPERATOR_USER,

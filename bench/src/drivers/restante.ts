@@ -39,6 +39,9 @@ export const createRestante: CreateDriver = (host, env) => {
   let redis: Redis;
   let sent = 0;
   let connections = 0;
+  let inGroup: readonly string[] = [];
+  /** Entries that each of them has been given. */
+  let toGroup = 0;
   const token = (user: string) =>
     new SignJWT({})
       .setProtectedHeader({ alg: 'HS256' })
@@ -146,12 +149,42 @@ export const createRestante: CreateDriver = (host, env) => {
       }
       throw new Error(`the acks of ${id} were not taken within ${BARRIER_MS} ms`);
     },
+    group: {
+      async make(members) {
+        inGroup = members;
+        const { url } = run.gateways[0] as RunFile['gateways'][0];
+        const response = await fetch(`${url}/v1/conversations`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${await token(SENDER)}` },
+          body: JSON.stringify({ id: 'bench', members }),
+        });
+        if (response.status !== 201)
+          throw new Error(`the group was not made: ${response.status} ${await response.text()}`);
+        await untilInboxes(redis, inGroup, ++toGroup);
+      },
+      async send(text) {
+        const id = `bench-id-${sent++}`;
+        sender.send(`{"t":"send","id":"${id}","conversation":"grp:bench","body":${JSON.stringify(text)}}`);
+        await untilInboxes(redis, inGroup, ++toGroup);
+      },
+    },
     async storeBytes() {
       const info = await redis.info('memory');
       return { redisBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1]), inboxBytes: await inboxBytes(redis) };
     },
   };
 };
+
+/** Until each inbox has been given so many entries, taken out since or not. */
+async function untilInboxes(redis: Redis, users: readonly string[], entries: number): Promise<void> {
+  for (const end = Date.now() + SETTLE_MS; ; await sleep(2)) {
+    const pipeline = redis.pipeline();
+    for (const user of users) pipeline.hget(`inbox:{${user}}:meta`, 'tail');
+    const tails = (await pipeline.exec()) ?? [];
+    if (tails.every(([, tail]) => Number(tail) >= entries)) return;
+    if (Date.now() > end) throw new Error(`not every inbox had ${entries} entries within ${SETTLE_MS} ms`);
+  }
+}
 
 /** What the inbox lists take, with the bookkeeping of Redis. */
 async function inboxBytes(redis: Redis): Promise<number> {

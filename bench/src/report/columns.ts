@@ -43,4 +43,11 @@ export const COLUMNS: Record<string, readonly Column[]> = {
   W5a20k: memoryColumns,
   W5b: queuedColumns,
   W5c: queuedColumns,
+  W7: [
+    column('filledMs', 'all inboxes ms'),
+    column('filledMaxMs', 'slowest ms'),
+    column('liveMs', 'all online ms'),
+    column('grownMiB', 'grown MiB'),
+    column('rssMiB', 'RSS MiB'),
+  ],
 };

@@ -1,3 +1,4 @@
+import { group } from './group.ts';
 import { liveLatency } from './live-latency.ts';
 import { idleMemory, queuedMemory } from './memory.ts';
 import { replay } from './replay.ts';
@@ -51,6 +52,12 @@ export const WORKLOADS: Record<string, Named> = {
     about: 'memory per queued 300-byte message of natural text',
     params: { padding: 'natural' },
     quick: { padding: 'natural', users: 10, each: 200, settleMs: 1_000 },
+  },
+  W7: {
+    run: group,
+    about: 'a group of 1,000, 900 of them away: until every inbox has a message, and memory',
+    params: {},
+    quick: { members: 100, online: 10, messages: 10 },
   },
 };
 

@@ -1,6 +1,8 @@
+import { misspelt } from '@restante/shared/runtime/misspelt';
+import { SETTINGS } from '@restante/shared/runtime/settings';
 import pc from 'picocolors';
 import { type Command, EXIT, parseCommandLine } from '../command.ts';
-import type { Check } from '../doctor/check.ts';
+import { type Check, fail, ok } from '../doctor/check.ts';
 import { checkMachine } from '../doctor/check-machine.ts';
 import { checkRun } from '../doctor/check-run.ts';
 import { checkTools } from '../doctor/check-tools.ts';
@@ -30,6 +32,7 @@ Exit codes: 0 nothing failed, 1 something did, 2 usage.`,
       ...(await checkTools()),
       ...(await checkMachine(target.dataDir)),
       ...checkRun(target, io.env),
+      judgeEnvironment(io.env),
       ...(await checkAllEngines(target, io.env)),
     ];
     for (const check of checks) io.out(values.json === true ? JSON.stringify(check) : line(check));
@@ -47,6 +50,15 @@ Exit codes: 0 nothing failed, 1 something did, 2 usage.`,
   },
 };
 
+/** A misspelt setting, before a service refuses to start on it. */
+export function judgeEnvironment(env: Record<string, string | undefined>): Check {
+  const found = misspelt(Object.keys(env), Object.keys(SETTINGS));
+  const names = Object.keys(env).filter((name) => name in SETTINGS);
+  if (found.length === 0) return ok('Settings', names.length > 0 ? names.join(', ') : 'none set: the defaults');
+  const near = found.map(([name, known]) => `${name} is no setting, ${known} is`).join('; ');
+  return fail('Settings', near, 'rename it, or unset it; docs/configuration.md has all of them');
+}
+
 /** Engines are asked only where there are some: before the first `npm start` there is nothing to say about them. */
 async function checkAllEngines(target: Target, env: Record<string, string | undefined>): Promise<Check[]> {
   const url = (name: string, variable: string) =>
@@ -60,7 +72,7 @@ async function checkAllEngines(target: Target, env: Record<string, string | unde
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   // Their clients take half a second to load: not for the other commands.
   const { checkEngines } = await import('../doctor/check-engines.ts');
-  return checkEngines(urls);
+  return checkEngines(urls, env);
 }
 
 function line(check: Check): string {

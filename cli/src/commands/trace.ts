@@ -44,11 +44,13 @@ Examples:
     // The clients of the stores take a moment to load: not for the other commands.
     const [{ openStores }, { readTrace }] = await Promise.all([
       import('../trace/open-stores.ts'),
-      import('../trace/read-trace.ts'),
+      import('@restante/shared/inbox/read-trace'),
     ]);
     const stores = await openStores(settings);
     try {
-      const trace = await readTrace(id, values.from, stores);
+      const trace = await readTrace(id, values.from, stores).catch((error: Error & { remedy?: string }) => {
+        throw error.remedy === undefined ? error : new FailedError(error.message, error.remedy);
+      });
       if (values.json === true || !io.terminal) io.out(JSON.stringify(trace));
       else for (const line of renderTrace(trace, pc)) io.out(line);
     } finally {

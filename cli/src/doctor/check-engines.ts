@@ -1,43 +1,37 @@
 import { DynamoDBClient, ListTablesCommand } from '@aws-sdk/client-dynamodb';
-import { TOPICS } from '@restante/shared/contract/events';
 import { createKafka } from '@restante/shared/kafka/client';
-import { withAdmin } from '@restante/shared/kafka/topics';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { type Check, fail, ok, warn } from './check.ts';
+import { checkTopics } from './check-topics.ts';
 
 const ANSWER_MS = 5_000;
 const CLOCK_MAX_MS = 1_000;
 
+type Env = Record<string, string | undefined>;
 export type EngineUrls = { kafka: string | undefined; redis: string | undefined; dynamodb: string | undefined };
 
 /** Asks each engine itself, with the clients that the services use. */
-export async function checkEngines(urls: EngineUrls): Promise<Check[]> {
+export async function checkEngines(urls: EngineUrls, env: Env): Promise<Check[]> {
   const none = (name: string) => [
     warn(name, 'no address known', 'run `npm start`, or set its address in the environment'),
   ];
   const parts = await Promise.all([
-    urls.kafka === undefined ? none('Kafka') : checkKafka(urls.kafka),
+    urls.kafka === undefined ? none('Kafka') : checkKafka(urls.kafka, env),
     urls.redis === undefined ? none('Redis') : checkRedis(urls.redis),
     urls.dynamodb === undefined ? none('DynamoDB') : checkDynamo(urls.dynamodb),
   ]);
   return parts.flat();
 }
 
-async function checkKafka(brokers: string): Promise<Check[]> {
+async function checkKafka(brokers: string, env: Env): Promise<Check[]> {
   const kafka = createKafka({
     brokers: brokers.replace(/^\w+:\/\//, '').split(','),
     clientId: 'restante-doctor',
     logger: pino({ level: 'silent' }),
   });
   try {
-    const partitions = await within(
-      withAdmin(kafka, async (admin) => {
-        const { topics } = await admin.fetchTopicMetadata();
-        return new Map(topics.map((topic) => [topic.name, topic.partitions.length]));
-      }),
-    );
-    return [ok('Kafka', `answers at ${brokers}`), judgeTopics(partitions)];
+    return [ok('Kafka', `answers at ${brokers}`), ...(await within(checkTopics(kafka, env)))];
   } catch (error) {
     return [
       fail(
@@ -47,23 +41,6 @@ async function checkKafka(brokers: string): Promise<Check[]> {
       ),
     ];
   }
-}
-
-/** @param partitions of every topic that there is */
-export function judgeTopics(partitions: ReadonlyMap<string, number>): Check {
-  const missing = Object.values(TOPICS).filter((topic) => !partitions.has(topic));
-  if (missing.length > 0)
-    return fail(
-      'Topics',
-      `missing: ${missing.join(', ')}`,
-      'npm start makes them; on another cluster, start a service once',
-    );
-  return ok(
-    'Topics',
-    Object.values(TOPICS)
-      .map((topic) => `${topic} ${partitions.get(topic)}`)
-      .join(', '),
-  );
 }
 
 async function checkRedis(url: string): Promise<Check[]> {
@@ -89,6 +66,7 @@ async function checkRedis(url: string): Promise<Check[]> {
       ok('Redis', `${/redis_version:(\S+)/.exec(info)?.[1] ?? '?'} at ${url}`),
       judgeClock(skewMs),
       judgeEviction(await config('maxmemory-policy')),
+      judgeMaxMemory(await config('maxmemory')),
       judgeCompression(await config('list-compress-depth')),
     ];
   } catch (error) {
@@ -113,6 +91,17 @@ export function judgeEviction(policy: string | undefined): Check {
     'Redis eviction',
     policy,
     'CONFIG SET maxmemory-policy noeviction: an evicted inbox must be rebuilt from the history',
+  );
+}
+
+export function judgeMaxMemory(bytes: string | undefined): Check {
+  const name = 'Redis maxmemory';
+  if (bytes === undefined) return ok(name, 'not told (managed service)');
+  if (bytes !== '0') return ok(name, `${Math.round(Number(bytes) / 2 ** 20)} MiB`);
+  return warn(
+    name,
+    'none',
+    'CONFIG SET maxmemory: without a bound the system ends Redis when memory is out, with all it holds',
   );
 }
 

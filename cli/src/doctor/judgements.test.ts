@@ -1,8 +1,12 @@
+import { topicSpecs } from '@restante/shared/kafka/topics';
+import { readSettings } from '@restante/shared/runtime/settings';
 import { expect, test } from 'vitest';
-import { judgeClock, judgeCompression, judgeEviction, judgeTables, judgeTopics } from './check-engines.ts';
+import { judgeEnvironment } from '../commands/doctor.ts';
+import { judgeClock, judgeCompression, judgeEviction, judgeMaxMemory, judgeTables } from './check-engines.ts';
 import { descriptorLimit, judgeDescriptors, judgeDisk, judgeMemory } from './check-machine.ts';
 import { judgePort, judgeProcesses, usualPorts } from './check-run.ts';
 import { judgeJava, judgeMaven, judgeNode } from './check-tools.ts';
+import { judgeTopics } from './check-topics.ts';
 import { listeningInodes } from './find-listener.ts';
 
 const states = (checks: { state: string }[]) => checks.map((check) => check.state);
@@ -46,9 +50,11 @@ test('judges the engines', () => {
   ]);
   expect(states([judgeCompression('1'), judgeCompression('0')])).toEqual(['ok', 'warn']);
   expect(states([judgeClock(3), judgeClock(3_600_000)])).toEqual(['ok', 'warn']);
-  expect(judgeTopics(new Map([['incoming_messages', 4]])).found).toBe(
-    'missing: user_events, outgoing_messages, dead_letters',
-  );
+  expect(states([judgeMaxMemory('0'), judgeMaxMemory('1048576'), judgeMaxMemory(undefined)])).toEqual([
+    'warn',
+    'ok',
+    'ok',
+  ]);
   expect(judgeTables(['dev-messages', 'messages']).found).toContain('tombstones');
   const names = ['messages', 'tombstones', 'conversations', 'memberships', 'cursors', 'receipts', 'devices', 'logs'];
   expect(judgeTables(names.map((name) => `dev-${name}`)).state).toBe('ok');
@@ -89,4 +95,60 @@ test('reads the table of sockets: only those that listen, on that port', () => {
    1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 222 1 0000000000000000 20 4 30 10 -1
    2: 0100007F:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 333 1 0000000000000000 100 0 0 10 0`;
   expect(listeningInodes(table, 8080)).toEqual(['111']);
+});
+
+test('judges topics against the settings: partitions, what keeps messages safe, and for how long', () => {
+  const settings = readSettings(
+    [
+      'INCOMING_PARTITIONS',
+      'USER_EVENT_PARTITIONS',
+      'GATEWAY_SLOTS',
+      'REPLICATION_FACTOR',
+      'INCOMING_EPOCH',
+      'DEDUPE_SECONDS',
+    ],
+    { REPLICATION_FACTOR: '3' },
+  );
+  const specs = topicSpecs(settings);
+  const asMade = () =>
+    new Map(
+      specs.map(({ topic, partitions, config }) => [topic, { partitions, config: new Map(Object.entries(config)) }]),
+    );
+  const problems = (change: (found: ReturnType<typeof asMade>) => void) => {
+    const found = asMade();
+    change(found);
+    return judgeTopics(specs, found).filter(({ state }) => state !== 'ok');
+  };
+  expect(problems(() => undefined)).toEqual([]);
+  expect(problems((found) => found.delete('user_events'))).toMatchObject([{ found: 'missing: user_events' }]);
+  expect(problems((found) => Object.assign(found.get('outgoing_messages')!, { partitions: 4 }))).toMatchObject([
+    {
+      name: 'Partitions of outgoing_messages',
+      found: '4, the settings say 16',
+      remedy: expect.stringContaining('GATEWAY_SLOTS'),
+    },
+  ]);
+  expect(problems((found) => Object.assign(found.get('incoming_messages')!, { partitions: 9 }))).toMatchObject([
+    { remedy: expect.stringContaining('INCOMING_EPOCH') },
+  ]);
+  const set = (name: string, value: string) =>
+    problems((found) => void found.get('incoming_messages')!.config.set(name, value));
+  expect(set('min.insync.replicas', '1')).toMatchObject([{ state: 'fail', found: '1' }]);
+  expect(set('min.insync.replicas', '3')).toEqual([]);
+  expect(set('cleanup.policy', 'compact')).toMatchObject([{ state: 'fail' }]);
+  expect(set('unclean.leader.election.enable', 'true')).toMatchObject([{ state: 'fail' }]);
+  expect(set('message.timestamp.type', 'CreateTime')).toMatchObject([{ state: 'fail' }]);
+  expect(set('retention.ms', '1000')).toMatchObject([{ state: 'warn', found: '1000' }]);
+  expect(set('retention.ms', '-1')).toEqual([]);
+  expect(problems((found) => void found.get('operator_actions')!.config.set('retention.ms', '1000'))).toMatchObject([
+    { state: 'warn' },
+  ]);
+});
+
+test('names a misspelt setting before a service does', () => {
+  expect(judgeEnvironment({ KAFKA_BROKER: 'x', PATH: '/bin' })).toMatchObject({
+    state: 'fail',
+    found: 'KAFKA_BROKER is no setting, KAFKA_BROKERS is',
+  });
+  expect(judgeEnvironment({ PATH: '/bin' }).state).toBe('ok');
 });

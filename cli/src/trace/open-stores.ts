@@ -1,4 +1,5 @@
 import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import type { TraceStores } from '@restante/shared/inbox/read-trace';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
@@ -10,7 +11,6 @@ import { RedisStore } from '@restante/shared/runtime/redis';
 import type { SettingsOf } from '@restante/shared/runtime/settings';
 import { pino } from 'pino';
 import type { SETTINGS } from '../commands/trace.ts';
-import type { TraceStores } from './read-trace.ts';
 
 const READY_MS = 10_000;
 

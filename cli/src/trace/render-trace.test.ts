@@ -1,6 +1,6 @@
+import type { Trace } from '@restante/shared/inbox/read-trace';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import type { Trace } from './read-trace.ts';
 import { renderTrace } from './render-trace.ts';
 
 const began = new Date(2026, 10, 21, 12, 0, 0, 5).getTime();

@@ -1,6 +1,6 @@
+import type { Moment, RecipientTrace, Trace } from '@restante/shared/inbox/read-trace';
 import type pc from 'picocolors';
 import { clock, harmless } from '../render.ts';
-import type { Moment, RecipientTrace, Trace } from './read-trace.ts';
 
 type Colors = ReturnType<typeof pc.createColors>;
 

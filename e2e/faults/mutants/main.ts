@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { faultRun } from '../fault-run.ts';
 import { MUTANTS, type Mutant } from './mutants.ts';
-import { makeMutatedCopy } from './mutated-copy.ts';
+import { ServicesCopy } from './services-copy.ts';
 
 const HELP = `npm run mutants -- [--only NAME] [--minutes M]
 
@@ -22,7 +22,9 @@ ${MUTANTS.map(({ name }) => `  ${name}`).join('\n')}
 // As deep as e2e/dist, where this is when it runs.
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** What a mutant loses never comes: there is no use in waiting for it. */
-const QUIET_MS = 30_000;
+const QUIET_MS = 15_000;
+/** Where nothing has to be hurt first, it shows at once. */
+const MINUTES_UNHURT = 0.2;
 const NAME_WIDTH = 60;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -40,24 +42,23 @@ async function main(only: string, minutes: number): Promise<number> {
     say(`--only ${only} --minutes ${minutes}: no such mutant, or no such time\n${HELP}`);
     return 2;
   }
+  const copy = new ServicesCopy(ROOT);
   let survivors = 0;
-  for (const mutant of chosen) {
-    const by = await caughtBy(mutant, minutes);
-    if (by === undefined) survivors++;
-    say(`${by === undefined ? '✗' : '✓'} ${mutant.name.padEnd(NAME_WIDTH)} ${by ?? 'NOT caught'}`);
+  try {
+    for (const mutant of chosen) {
+      const by = await copy.with(mutant, () => caughtBy(mutant, copy.root, minutes));
+      if (by === undefined) survivors++;
+      say(`${by === undefined ? '✗' : '✓'} ${mutant.name.padEnd(NAME_WIDTH)} ${by ?? 'NOT caught'}`);
+    }
+  } finally {
+    copy.remove();
   }
   say(`${chosen.length - survivors} of ${chosen.length} mutants were caught`);
   return survivors === 0 ? 0 : 1;
 }
 
-async function caughtBy(mutant: Mutant, minutes: number): Promise<string | undefined> {
-  const copy = makeMutatedCopy(ROOT, mutant);
-  try {
-    const { caught } = mutant;
-    return 'test' in caught ? failsIn(copy.root, caught.test) : await brokenIn(copy.root, caught, minutes);
-  } finally {
-    copy.remove();
-  }
+async function caughtBy({ caught }: Mutant, root: string, minutes: number): Promise<string | undefined> {
+  return 'test' in caught ? failsIn(root, caught.test) : brokenIn(root, caught, minutes);
 }
 
 type ByRun = Extract<Mutant['caught'], { run: object }>;
@@ -67,7 +68,18 @@ async function brokenIn(root: string, { run, as }: ByRun, minutes: number): Prom
   const folder = mkdtempSync(join(tmpdir(), 'restante-mutant-run-'));
   try {
     const { nemeses, seed = 1, settings = {} } = run;
-    const options = { seed, minutes, nemeses, rate: 20, folder, settings, root, quietMs: QUIET_MS, say: () => {} };
+    const long = nemeses.length === 0 ? Math.min(minutes, MINUTES_UNHURT) : minutes;
+    const options = {
+      seed,
+      minutes: long,
+      nemeses,
+      rate: 20,
+      folder,
+      settings,
+      root,
+      quietMs: QUIET_MS,
+      say: () => {},
+    };
     const { violations } = await faultRun(options);
     const found = violations.filter(({ kind }) => as.includes(kind));
     const [first] = found;

@@ -5,20 +5,19 @@ import {
   type OperatorAction,
 } from '@restante/shared/contract/operator-actions';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
-import { readRange } from '@restante/shared/kafka/read-range';
+import { type ReadRange, readRange } from '@restante/shared/kafka/read-range';
 import { logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import type { Logger } from '@restante/shared/runtime/logger';
-import type { Kafka } from 'kafkajs';
 
 const READ_WITHIN_MS = 15_000;
 
 /** The audit log: nothing is done before it is on record, and gateways do what they read there. */
 export class Audit {
-  readonly #kafka: Kafka;
+  readonly #kafka: ReadRange['kafka'];
   readonly #producer: BatchingProducer;
   readonly #logger: Logger;
 
-  constructor(kafka: Kafka, producer: BatchingProducer, logger: Logger) {
+  constructor(kafka: ReadRange['kafka'], producer: BatchingProducer, logger: Logger) {
     this.#kafka = kafka;
     this.#producer = producer;
     this.#logger = logger;

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { directConversation, USER_PATTERN } from '@restante/shared/contract/ids';
+import { directConversation, MESSAGE_ID_PATTERN, USER_PATTERN } from '@restante/shared/contract/ids';
 import type { OperatorAction } from '@restante/shared/contract/operator-actions';
-import { type Letter, readLetters } from '@restante/shared/dead-letters/read-letters';
+import { type Kafka, type Letter, readLetters } from '@restante/shared/dead-letters/read-letters';
 import { Redriver } from '@restante/shared/dead-letters/redrive';
 import { dueDepth } from '@restante/shared/inbox/due-depth-redis';
+import { readTrace, TraceError } from '@restante/shared/inbox/read-trace';
+import type { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
-import type { Kafka } from 'kafkajs';
 import { Audit } from './audit.ts';
 import { answerJson, Gatekeeper, OperatorProblem, readJson, servePage } from './http.ts';
 import { describeUser, listInbox, type OperatorStores, searchUsers } from './users.ts';
@@ -19,6 +20,8 @@ const MAX_NOTICE_LENGTH = 4_000;
 
 export type OperatorOptions = OperatorStores & {
   kafka: Kafka;
+  receipts: ReceiptStore;
+  partitionFor: (conversation: string) => number;
   producer: BatchingProducer;
   incoming: string;
   token: string | undefined;
@@ -49,6 +52,7 @@ export class Operator {
       ['GET', new RegExp(`^users/${user}/inbox$`), (call) => this.#inbox(call)],
       ['POST', new RegExp(`^users/${user}/(disconnect|revoke|restore)$`), (call) => this.#onUser(call)],
       ['POST', /^slots\/(\d+)\/(drain|resume)$/, (call) => this.#onSlot(call)],
+      ['GET', /^trace$/, ({ query }) => this.#trace(query)],
       ['POST', /^notice$/, (call) => this.#notice(call)],
       ['GET', /^dead-letters$/, ({ query }) => this.#letters(query)],
       ['POST', /^dead-letters\/(\d+)\/(redrive|discard)$/, (call) => this.#onLetter(call)],
@@ -96,6 +100,20 @@ export class Operator {
       throw new OperatorProblem(403, 'bodies are not shown: OPERATOR_SHOWS_BODIES is false');
     if (wanted) await this.#audit.record({ t: 'read_bodies', by, at: Date.now(), user });
     return { entries: await listInbox(user, limitOf(query), wanted, this.#options) };
+  }
+
+  /** The life of a message, for each recipient. */
+  async #trace(query: URLSearchParams) {
+    const { inbox, dynamo, receipts, partitionFor } = this.#options;
+    const [id = '', from] = [query.get('id') ?? '', query.get('from') || undefined];
+    if (!MESSAGE_ID_PATTERN.test(id)) throw new OperatorProblem(400, 'id: must match [A-Za-z0-9_-]{8,64}');
+    const stores = { inbox, dynamo, receipts, partitionFor, redis: inbox.store };
+    try {
+      return await readTrace(id, from === undefined ? undefined : userOf(from), stores);
+    } catch (error) {
+      if (error instanceof TraceError) throw new OperatorProblem(404, `${error.message}: ${error.remedy}`);
+      throw error;
+    }
   }
 
   async #onUser({ by, params: [name, order] }: Call) {

@@ -87,7 +87,9 @@ export class InboxModel {
 
   sync(name: string, limit: number): Run & { high: number } {
     const device = this.#device(name);
-    const { cursor, high } = device;
+    const { cursor } = device;
+    // What its connection was sent may come again.
+    const high = Math.max(device.high, device.session?.sent ?? 0);
     const to = Math.min(this.tail, cursor + limit);
     device.high = Math.max(high, to);
     return { from: cursor + 1, to, high };

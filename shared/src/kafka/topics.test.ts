@@ -30,6 +30,7 @@ describe('the topics', () => {
       ['user_events', 5],
       ['outgoing_messages', 7],
       ['dead_letters', 1],
+      ['receipts', 5],
       ['operator_actions', 1],
     ]);
     expect(specs[0]!.config).toMatchObject({ 'message.timestamp.type': 'LogAppendTime' });

@@ -320,6 +320,50 @@ async function notice() {
   );
 }
 
+async function trace() {
+  const found = el('div');
+  const form = el(
+    'form',
+    {},
+    el('label', {}, 'Message id', el('input', { name: 'id', required: true, maxlength: '64' })),
+    el('label', {}, 'From, where several sent one of that id', el('input', { name: 'from', maxlength: '128' })),
+    el('button', { type: 'submit' }, 'Trace'),
+  );
+  const moment = (at) => (typeof at === 'number' ? time(at) : at);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    act('', async () => {
+      const asked = Object.entries(Object.fromEntries(new FormData(form))).filter(([, value]) => value !== '');
+      const { id, from, conversation, position, accepted, stored, recipients } = await get(
+        `trace?${new URLSearchParams(asked)}`,
+      );
+      found.replaceChildren(
+        facts([
+          ['Id', id],
+          ['From', from],
+          ['Conversation', conversation],
+          ['Position', position],
+          ['Accepted', moment(accepted)],
+          ['Stored', moment(stored)],
+        ]),
+        table(
+          'Recipients',
+          ['User', 'State', 'In the inbox', 'Pushed', 'Delivered', 'Read'],
+          recipients.map((one) => [
+            one.user,
+            one.state,
+            moment(one.inboxed),
+            moment(one.pushed),
+            moment(one.delivered),
+            moment(one.read),
+          ]),
+        ),
+      );
+    });
+  });
+  view.replaceChildren(card('Trace of a message', form, found));
+}
+
 async function audit() {
   const { actions } = await get('audit');
   const about = ({ t, by, at, ...rest }) =>
@@ -338,7 +382,7 @@ async function audit() {
   );
 }
 
-const VIEWS = { users, gateways, letters, notice, audit, user };
+const VIEWS = { trace, users, gateways, letters, notice, audit, user };
 async function route() {
   const inside = session.token !== null;
   nav.hidden = !inside;

@@ -1,12 +1,21 @@
 import { type DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
-import { deriveState, type RecipientState, type StateReason } from '@restante/shared/delivery/message-state';
-import { readGroup } from '@restante/shared/inbox/conversations-dynamo';
-import { type Claimed, claimedBy, claimPattern, senderOfClaim } from '@restante/shared/inbox/dedupe-redis';
-import type { Inbox } from '@restante/shared/inbox/inbox-redis';
-import { type FactStores, readMessageFacts } from '@restante/shared/inbox/message-facts';
-import type { RedisStore } from '@restante/shared/runtime/redis';
 import { Cluster } from 'ioredis';
-import { FailedError } from '../command.ts';
+import { deriveState, type RecipientState, type StateReason } from '../delivery/message-state.ts';
+import type { RedisStore } from '../runtime/redis.ts';
+import { readGroup } from './conversations-dynamo.ts';
+import { type Claimed, claimedBy, claimPattern, senderOfClaim } from './dedupe-redis.ts';
+import type { Inbox } from './inbox-redis.ts';
+import { type FactStores, readMessageFacts } from './message-facts.ts';
+
+/** Why a message can't be traced, and what to do instead. */
+export class TraceError extends Error {
+  override name = 'TraceError';
+  readonly remedy: string;
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
 
 /** Entries of an inbox that are looked at, newest first, for when one was put there: only those still in it tell. */
 const ENTRIES_LOOKED_AT = 1_000;
@@ -40,7 +49,7 @@ export type Trace = {
 
 export type TraceStores = FactStores & { redis: RedisStore };
 
-/** @throws FailedError where there is no such message, or there are several: the sender tells them apart */
+/** @throws TraceError where there is no such message, or there are several: the sender tells them apart */
 export async function readTrace(id: string, sender: string | undefined, stores: TraceStores): Promise<Trace> {
   const { from, claimed } = await findClaim(id, sender, stores.redis);
   const { conversation, position } = claimed;
@@ -91,11 +100,11 @@ async function findClaim(
 ): Promise<{ from: string; claimed: Claimed }> {
   const senders = sender === undefined ? await sendersOf(id, redis) : [sender];
   if (senders.length > 1)
-    throw new FailedError(`${senders.join(', ')} have sent a message ${id}`, 'say whose: --from USER');
+    throw new TraceError(`${senders.join(', ')} have sent a message ${id}`, 'say whose: --from USER');
   const [from] = senders;
   const claimed = from === undefined ? undefined : await claimedBy(redis, from, id);
   if (from === undefined || claimed === undefined) {
-    throw new FailedError(
+    throw new TraceError(
       `there is no message ${id}${sender === undefined ? '' : ` of ${sender}`}`,
       'ids are known for 7 days (DEDUPE_SECONDS); what was rejected, or is not stored yet, is not traced',
     );
