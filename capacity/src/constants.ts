@@ -1,6 +1,6 @@
 /**
  * Every number that a formula uses and that is not a price (prices.ts) or a quota (quotas.ts). Where each comes from:
- * - `bench`: measured by `npm run bench` on the machine that docs/benchmarks.md names, on one core; whoever runs the bench again
+ * - `bench`: measured by `npm run bench` on the machine that docs/performance.md names; whoever runs the bench again
  *   updates this table and nothing else.
  * - `measured`: measured otherwise, by what `how` says.
  * - `assumed`: nobody has measured it yet. The program names these below every result, for a result is no better than they are.
@@ -15,38 +15,46 @@ export const CONSTANTS = {
     how: 'open connections that a gateway keeps alive, idle but for heartbeats',
   },
   entriesPerGatewayVcpu: {
-    value: 15_000,
-    from: 'assumed',
-    how: 'inbox entries a second written to sockets, and their acks read',
+    value: 50_000,
+    from: 'bench',
+    how: 'W2, 3,788 msg/s delivered: 10 µs a message of the gateway that only delivers, to half of the receivers, and reads their acks',
   },
   sendsPerGatewayVcpu: {
-    value: 5_000,
-    from: 'assumed',
-    how: 'messages a second taken from sockets and acknowledged by Kafka',
+    value: 30_000,
+    from: 'bench',
+    how: 'W2, 9,519 sends/s accepted: 89 µs a delivered message of the gateway that takes all sends, less its deliveries',
   },
   messagesPerMessagingVcpu: {
-    value: 3_000,
-    from: 'assumed',
-    how: 'messages a second ordered, enqueued and written to the history',
+    value: 8_500,
+    from: 'bench',
+    how: 'W2: 117 µs of messaging a message ordered, enqueued, hinted at and written to the history',
   },
   entriesPerMessagingVcpu: {
     value: 10_000,
     from: 'assumed',
     how: 'inbox entries a second enqueued by messaging, however they spread over messages',
   },
-  eventsPerNotificationVcpu: { value: 8_000, from: 'assumed', how: 'acks, connects and disconnects a second' },
-  scriptsPerShard: { value: 40_000, from: 'assumed', how: 'inbox scripts a second on the one thread of a shard' },
+  eventsPerNotificationVcpu: {
+    value: 20_000,
+    from: 'bench',
+    how: 'W2: 28 µs of notification a message, its ack with it; W3: 26 µs a replayed entry, acks with it',
+  },
+  scriptsPerShard: {
+    value: 40_000,
+    from: 'bench',
+    how: 'W2: 25 µs of Redis a message, which is a claim, an enqueue and its shares of acks and the due queue',
+  },
   messagesPerPartition: {
-    value: 500,
-    from: 'assumed',
-    how: 'messages a second of one partition, handled one batch after the other',
+    value: 900,
+    from: 'bench',
+    how: 'W2: 3,788 msg/s through 4 partitions, where the CPU was full, not a partition',
   },
 
   // ---- bytes
   gatewayBytesPerConnection: {
-    value: 20_000,
-    from: 'assumed',
-    how: 'resident memory of a gateway per idle connection',
+    value: 7_300,
+    from: 'bench',
+    how: 'W5a, 5,000 idle connections: 7.1 KiB of resident memory of the gateways each',
   },
   entryOverheadBytes: {
     value: 240,
@@ -69,9 +77,9 @@ export const CONSTANTS = {
     how: 'Redis 6.2: meta, session, list and due entry of a user with one device, less the entries',
   },
   dedupeBytes: {
-    value: 245,
-    from: 'measured',
-    how: 'Redis 6.2: used_memory of 50,000 claims with UUIDv7 ids and 13-letter user ids',
+    value: 192,
+    from: 'bench',
+    how: 'W5b, 100,000 queued: 500 bytes of Redis a message, 308 of them in the lists',
   },
   frameOverheadBytes: {
     value: 300,
@@ -83,7 +91,11 @@ export const CONSTANTS = {
 
   // ---- how parts behave together
   acksPerEntry: { value: 0.5, from: 'assumed', how: 'acks are cumulative: one for each burst' },
-  cursorWritesPerAck: { value: 0.3, from: 'assumed', how: 'cursors are flushed once a second or two, not once an ack' },
+  cursorWritesPerAck: {
+    value: 0.2,
+    from: 'measured',
+    how: 'acks of a user are gathered for 5 s: at a message a second one write in five acks',
+  },
   readsPerEntry: {
     value: 0.2,
     from: 'assumed',
