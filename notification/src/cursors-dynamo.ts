@@ -9,6 +9,8 @@ import { metrics } from './events.ts';
 
 /** How long the acks of a user are gathered: a device that gets a message a second then costs a write each fifth. */
 const GATHER_MS = 5_000;
+/** How long they are gathered until who sent the messages hears that they were delivered. */
+const TELL_AFTER_MS = 1_000;
 /** How often it is looked who is due: what came spread over time is written so. */
 const LOOK_EACH_MS = 100;
 /** Few, so that a flush is spread over the second and does not take the machine from those who wait for a message. */
@@ -42,7 +44,7 @@ export async function readCursors(client: DynamoDBClient, user: string): Promise
 
 /** A cursor that an ack has moved. `field` is device#conversation. */
 export type Mark = { user: string; field: string; position: string };
-export type OnDurable = (marks: readonly Mark[]) => Promise<void>;
+export type OnMoved = (marks: readonly Mark[]) => Promise<void>;
 
 /** The promises of a user whose cursors wait to be durable. */
 type Waiting = [user: string, { dueAtMs: number; waiters: (() => void)[] }];
@@ -52,7 +54,7 @@ type Waiting = [user: string, { dueAtMs: number; waiters: (() => void)[] }];
  * (decision 11). An ack's event is finished only then, so a crash between the two finds its marks again.
  */
 export class CursorFlusher {
-  readonly #onDurable: OnDurable;
+  readonly #onMoved: OnMoved;
   readonly #client: DynamoDBClient;
   readonly #inbox: Inbox;
   readonly #logger: Logger;
@@ -60,19 +62,21 @@ export class CursorFlusher {
   readonly #stopping = new AbortController();
   /** In the order in which they are due. */
   readonly #waiting = new Map<string, Waiting[1]>();
+  /** Users whose marks have moved since `onMoved` was told, and when it is to be. */
+  readonly #untold = new Map<string, number>();
   #hurried = false;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
 
-  /** @param onDurable told of the marks that are durable now */
-  constructor(client: DynamoDBClient, inbox: Inbox, logger: Logger, onDurable: OnDurable) {
-    this.#onDurable = onDurable;
+  /** @param onMoved told of marks soon after they moved, and before they are durable; of some more than once */
+  constructor(client: DynamoDBClient, inbox: Inbox, logger: Logger, onMoved: OnMoved) {
+    this.#onMoved = onMoved;
     this.#client = client;
     this.#inbox = inbox;
     this.#logger = logger;
   }
 
   start(): void {
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#flushEach(), this.#tellEach()]);
   }
 
   /** Flushes what is there once more, then ends. What could not be written comes again with the events. */
@@ -89,6 +93,7 @@ export class CursorFlusher {
 
   /** @returns once the marks that the user has now are durable */
   flushed(user: string): Promise<void> {
+    if (!this.#untold.has(user)) this.#untold.set(user, performance.now() + TELL_AFTER_MS);
     return new Promise((resolve) => this.#wait(user, [resolve]));
   }
 
@@ -110,7 +115,7 @@ export class CursorFlusher {
     return taken;
   }
 
-  async #run(): Promise<void> {
+  async #flushEach(): Promise<void> {
     const { signal } = this.#stopping;
     do {
       await sleep(LOOK_EACH_MS, signal);
@@ -125,15 +130,52 @@ export class CursorFlusher {
     } while (!signal.aborted);
   }
 
+  /** Apart from the flush: where DynamoDB is slow, who is connected is still told. */
+  async #tellEach(): Promise<void> {
+    const { signal } = this.#stopping;
+    do {
+      await sleep(LOOK_EACH_MS, signal);
+      const now = performance.now();
+      const due = [...this.#untold].filter(([, atMs]) => atMs <= now || this.#hurried).map(([user]) => user);
+      for (let i = 0; i < due.length; i += USERS_AT_ONCE) {
+        const users = due.slice(i, i + USERS_AT_ONCE);
+        try {
+          await this.#tell(users);
+        } catch (error) {
+          this.#logger.warn({ users: users.length, err: messageOf(error) }, 'not told what was delivered: tried again');
+        }
+      }
+    } while (!signal.aborted);
+  }
+
+  async #tell(users: readonly string[]): Promise<void> {
+    if (users.length === 0) return;
+    const told = users.map((user) => [user, this.#untold.get(user)] as const);
+    // Before the marks are read: what moves from now on is told once more.
+    for (const user of users) this.#untold.delete(user);
+    try {
+      await this.#onMoved(await this.#read(users));
+    } catch (error) {
+      for (const [user, atMs] of told) if (atMs !== undefined) this.#untold.set(user, atMs);
+      throw error;
+    }
+  }
+
+  async #read(users: readonly string[]): Promise<Mark[]> {
+    const replies = await this.#inbox.run(users.map((user) => this.#inbox.ackedMarksCall(user)));
+    return users.flatMap((user, i) => marksOf(user, replies[i]!));
+  }
+
   /** Writes what is marked for these users. Who fails is tried again with the next flush. */
   async #flush(users: readonly Waiting[]): Promise<void> {
     const failed = new Set<string>();
     try {
-      const replies = await this.#inbox.run(users.map(([user]) => this.#inbox.ackedMarksCall(user)));
-      const marks = users.flatMap(([user], i) => marksOf(user, replies[i]!));
+      const names = users.map(([user]) => user);
+      // Durable marks are forgotten, so nobody could be told later.
+      await this.#tell(names.filter((user) => this.#untold.has(user)));
+      const marks = await this.#read(names);
       await this.#write(marks, failed);
       const written = marks.filter(({ user }) => !failed.has(user));
-      await this.#onDurable(written);
       const byUser = new Map<string, string[]>();
       for (const { user, field, position } of written) byUser.set(user, [...(byUser.get(user) ?? []), field, position]);
       await this.#inbox.run([...byUser].map(([user, fields]) => this.#inbox.flushedCall(user, fields)));
