@@ -15,6 +15,7 @@ export type FaultRunOptions = {
   /** By name. */
   nemeses: readonly string[];
   rate: number;
+  mostDevices?: number;
   folder: string;
   say: (line: string) => void;
   /** A deployment that runs already, instead of a system of its own. */
@@ -101,7 +102,7 @@ async function linesTo(urls: readonly string[], needed: boolean): Promise<Outsid
 }
 
 function planOf(
-  { seed, minutes, nemeses, rate }: FaultRunOptions,
+  { seed, minutes, nemeses, rate, mostDevices }: FaultRunOptions,
   gateways: number,
   prefix: string,
   membersChange: boolean,
@@ -114,5 +115,6 @@ function planOf(
     prefix,
     membersChange,
     sendsPerSecond: rate,
+    mostDevices,
   });
 }

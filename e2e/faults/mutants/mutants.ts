@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'cursor moves back',
     file: 'shared/src/inbox/lua/ack.lua',
     from: 'if seq > d.cursor then',
-    to: 'if seq < d.cursor then d.cursor = math.max(seq, m.base) end\nif seq > d.cursor then',
+    to: 'if seq < d.cursor then d.cursor = math.max(seq, m.base) saveDevices(m) end\nif seq > d.cursor then',
     // A replay of acks ends where they ended before: a run sees it only where somebody connects between two of them.
     caught: { test: 'shared/src/inbox/ack.int.test.ts' },
   },

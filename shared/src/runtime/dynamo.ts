@@ -24,6 +24,8 @@ export function createDynamo(options: { endpoint: string | undefined; region: st
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent(agent),
       requestTimeout: REQUEST_TIMEOUT_MS,
+      // Without it a request whose answer was lost is only warned of, and waits for ever, and the commit with it.
+      throwOnRequestTimeout: true,
       connectionTimeout: 2_000,
     }),
     maxAttempts: 3,
