@@ -1,4 +1,5 @@
-import { type DynamoDBClient, QueryCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { queryAll } from '@restante/shared/inbox/conversations-dynamo';
 import type { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
@@ -24,21 +25,13 @@ const MAX_SEEN_DEVICES = 200_000;
 /** device#conversation → position, from `cursors`. */
 export async function readCursors(client: DynamoDBClient, user: string): Promise<Map<string, number>> {
   const cursors = new Map<string, number>();
-  let from: QueryCommand['input']['ExclusiveStartKey'];
-  do {
-    const { Items, LastEvaluatedKey } = await client.send(
-      new QueryCommand({
-        TableName: 'cursors',
-        KeyConditionExpression: '#u = :u',
-        ExpressionAttributeNames: { '#u': 'user' },
-        ExpressionAttributeValues: { ':u': { S: user } },
-        ConsistentRead: true,
-        ExclusiveStartKey: from,
-      }),
-    );
-    for (const item of Items ?? []) cursors.set(item.deviceConversation?.S ?? '', Number(item.position?.N ?? -1));
-    from = LastEvaluatedKey;
-  } while (from);
+  const items = await queryAll(client, {
+    TableName: 'cursors',
+    KeyConditionExpression: '#u = :u',
+    ExpressionAttributeNames: { '#u': 'user' },
+    ExpressionAttributeValues: { ':u': { S: user } },
+  });
+  for (const item of items) cursors.set(item.deviceConversation?.S ?? '', Number(item.position?.N ?? -1));
   return cursors;
 }
 
@@ -177,7 +170,11 @@ export class CursorFlusher {
       await this.#write(marks, failed);
       const written = marks.filter(({ user }) => !failed.has(user));
       const byUser = new Map<string, string[]>();
-      for (const { user, field, position } of written) byUser.set(user, [...(byUser.get(user) ?? []), field, position]);
+      for (const { user, field, position } of written) {
+        const fields = byUser.get(user);
+        if (fields) fields.push(field, position);
+        else byUser.set(user, [field, position]);
+      }
       await this.#inbox.run([...byUser].map(([user, fields]) => this.#inbox.flushedCall(user, fields)));
     } catch (error) {
       this.#logger.warn({ users: users.length, err: messageOf(error) }, 'cursors could not be flushed: tried again');
