@@ -3,7 +3,7 @@ import { readConfig as readGatewayConfig } from '@restante/gateway/config';
 import { LOCAL_APPLICATIONS } from '@restante/localstack/init/push-applications';
 import { readConfig as readMessagingConfig } from '@restante/messaging/config';
 import { readConfig as readNotificationConfig } from '@restante/notification/config';
-import { topicSpecs } from '@restante/shared/kafka/topics';
+import { TOPIC_SETTINGS, topicSpecs } from '@restante/shared/kafka/topics';
 import { cloudWatchName } from '@restante/shared/runtime/cloudwatch-metrics';
 import { readSettings, SETTINGS, type SettingName } from '@restante/shared/runtime/settings';
 import { TABLES, type TableSpec } from '@restante/shared/runtime/tables';
@@ -82,17 +82,7 @@ describe.each([...Object.values(STAGES), WITH_ALL])('$name, webhooks $webhooks',
   });
 
   test('the task makes the topics of the code, thrice replicated, with as many partitions as the stage says', () => {
-    const settings = readSettings(
-      [
-        'INCOMING_PARTITIONS',
-        'USER_EVENT_PARTITIONS',
-        'GATEWAY_SLOTS',
-        'REPLICATION_FACTOR',
-        'INCOMING_EPOCH',
-        'DEDUPE_SECONDS',
-      ],
-      environmentOf('topics'),
-    );
+    const settings = readSettings(TOPIC_SETTINGS, environmentOf('topics'));
     const { incomingPartitions, userEventPartitions, gatewaySlots } = stage.topics;
     expect(
       topicSpecs(settings).map(({ topic, partitions, replicationFactor, config }) => [

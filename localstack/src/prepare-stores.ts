@@ -1,5 +1,5 @@
 import { createKafka } from '@restante/shared/kafka/client';
-import { ensureTopics, TopicMismatchError, topicSpecs } from '@restante/shared/kafka/topics';
+import { ensureTopics, TOPIC_SETTINGS, TopicMismatchError, topicSpecs } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { createLogger } from '@restante/shared/runtime/logger';
 import { readSettings } from '@restante/shared/runtime/settings';
@@ -11,20 +11,7 @@ const RETRY_MS = 500;
 
 /** Makes the topics and the tables that are absent and checks the others, in the stores that `env` names. */
 export async function prepareStores(env: Record<string, string | undefined>): Promise<void> {
-  const settings = readSettings(
-    [
-      'KAFKA_BROKERS',
-      'DYNAMODB_ENDPOINT',
-      'AWS_REGION',
-      'INCOMING_PARTITIONS',
-      'USER_EVENT_PARTITIONS',
-      'GATEWAY_SLOTS',
-      'REPLICATION_FACTOR',
-      'INCOMING_EPOCH',
-      'DEDUPE_SECONDS',
-    ],
-    env,
-  );
+  const settings = readSettings(['KAFKA_BROKERS', 'DYNAMODB_ENDPOINT', 'AWS_REGION', ...TOPIC_SETTINGS], env);
   const kafka = createKafka({
     brokers: settings.KAFKA_BROKERS,
     clientId: 'launcher',

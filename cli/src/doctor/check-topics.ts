@@ -1,5 +1,5 @@
 import type { createKafka } from '@restante/shared/kafka/client';
-import { incomingTopic, type TopicSpec, topicSpecs, withAdmin } from '@restante/shared/kafka/topics';
+import { incomingTopic, TOPIC_SETTINGS, type TopicSpec, topicSpecs, withAdmin } from '@restante/shared/kafka/topics';
 import { readSettings } from '@restante/shared/runtime/settings';
 import { type Check, fail, ok, warn } from './check.ts';
 
@@ -13,17 +13,7 @@ const PROMISES = ['cleanup.policy', 'min.insync.replicas', 'unclean.leader.elect
 
 /** Topics as they are, against what the services would make. @throws SettingsError where a setting is bad */
 export async function checkTopics(kafka: Kafka, env: Record<string, string | undefined>): Promise<Check[]> {
-  const settings = readSettings(
-    [
-      'INCOMING_PARTITIONS',
-      'USER_EVENT_PARTITIONS',
-      'GATEWAY_SLOTS',
-      'REPLICATION_FACTOR',
-      'INCOMING_EPOCH',
-      'DEDUPE_SECONDS',
-    ],
-    env,
-  );
+  const settings = readSettings(TOPIC_SETTINGS, env);
   const specs = topicSpecs(settings);
   return withAdmin(kafka, async (admin) => {
     const { topics } = await admin.fetchTopicMetadata();

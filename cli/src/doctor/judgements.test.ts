@@ -1,4 +1,4 @@
-import { topicSpecs } from '@restante/shared/kafka/topics';
+import { TOPIC_SETTINGS, topicSpecs } from '@restante/shared/kafka/topics';
 import { readSettings } from '@restante/shared/runtime/settings';
 import { expect, test } from 'vitest';
 import { judgeEnvironment } from '../commands/doctor.ts';
@@ -98,17 +98,7 @@ test('reads the table of sockets: only those that listen, on that port', () => {
 });
 
 test('judges topics against the settings: partitions, what keeps messages safe, and for how long', () => {
-  const settings = readSettings(
-    [
-      'INCOMING_PARTITIONS',
-      'USER_EVENT_PARTITIONS',
-      'GATEWAY_SLOTS',
-      'REPLICATION_FACTOR',
-      'INCOMING_EPOCH',
-      'DEDUPE_SECONDS',
-    ],
-    { REPLICATION_FACTOR: '3' },
-  );
+  const settings = readSettings(TOPIC_SETTINGS, { REPLICATION_FACTOR: '3' });
   const specs = topicSpecs(settings);
   const asMade = () =>
     new Map(

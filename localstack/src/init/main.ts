@@ -1,6 +1,6 @@
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { createKafka } from '@restante/shared/kafka/client';
-import { ensureTopics, topicSpecs } from '@restante/shared/kafka/topics';
+import { ensureTopics, TOPIC_SETTINGS, topicSpecs } from '@restante/shared/kafka/topics';
 import { createLogger } from '@restante/shared/runtime/logger';
 import { readSettings } from '@restante/shared/runtime/settings';
 import { prepareStores } from '../prepare-stores.ts';
@@ -14,20 +14,7 @@ const logger = createLogger('init', process.env.LOG_LEVEL ?? 'info');
 const what = process.argv[2] ?? 'all';
 
 async function makeTopics(): Promise<void> {
-  const settings = readSettings(
-    [
-      'KAFKA_BROKERS',
-      'KAFKA_AUTH',
-      'AWS_REGION',
-      'INCOMING_PARTITIONS',
-      'USER_EVENT_PARTITIONS',
-      'GATEWAY_SLOTS',
-      'REPLICATION_FACTOR',
-      'INCOMING_EPOCH',
-      'DEDUPE_SECONDS',
-    ],
-    process.env,
-  );
+  const settings = readSettings(['KAFKA_BROKERS', 'KAFKA_AUTH', 'AWS_REGION', ...TOPIC_SETTINGS], process.env);
   const kafka = createKafka({ brokers: settings.KAFKA_BROKERS, clientId: 'init', logger, ...kafkaAuth(settings) });
   const specs = topicSpecs(settings);
   await ensureTopics(kafka, specs);

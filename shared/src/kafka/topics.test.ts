@@ -1,21 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../runtime/settings.ts';
-import { incomingTopic, topicSpecs } from './topics.ts';
+import { incomingTopic, TOPIC_SETTINGS, topicSpecs } from './topics.ts';
 
-const specsWith = (env: Record<string, string>) =>
-  topicSpecs(
-    readSettings(
-      [
-        'INCOMING_PARTITIONS',
-        'USER_EVENT_PARTITIONS',
-        'GATEWAY_SLOTS',
-        'REPLICATION_FACTOR',
-        'INCOMING_EPOCH',
-        'DEDUPE_SECONDS',
-      ],
-      env,
-    ),
-  );
+const specsWith = (env: Record<string, string>) => topicSpecs(readSettings(TOPIC_SETTINGS, env));
 
 describe('the topics', () => {
   test('each has its partitions; the log of commands is dated by the broker and never elects an unclean leader', () => {

@@ -21,22 +21,23 @@ const INCOMING_RETENTION_MS = 7 * DAY_MS;
 const SPREAD_MS = 10_000;
 const SPREAD_POLL_MS = 50;
 
+/** What topics are made by, and held against. */
+export const TOPIC_SETTINGS = [
+  'INCOMING_PARTITIONS',
+  'USER_EVENT_PARTITIONS',
+  'GATEWAY_SLOTS',
+  'REPLICATION_FACTOR',
+  'INCOMING_EPOCH',
+  'DEDUPE_SECONDS',
+] as const;
+
 /** The name of an epoch's topic (DESIGN.md, decision 1). */
 export function incomingTopic(epoch: number): string {
   return epoch === 1 ? TOPICS.incoming : `${TOPICS.incoming}.${epoch}`;
 }
 
 /** Restante's topics. */
-export function topicSpecs(
-  settings: SettingsOf<
-    | 'INCOMING_PARTITIONS'
-    | 'USER_EVENT_PARTITIONS'
-    | 'GATEWAY_SLOTS'
-    | 'REPLICATION_FACTOR'
-    | 'INCOMING_EPOCH'
-    | 'DEDUPE_SECONDS'
-  >,
-): TopicSpec[] {
+export function topicSpecs(settings: SettingsOf<(typeof TOPIC_SETTINGS)[number]>): TopicSpec[] {
   const replicationFactor = settings.REPLICATION_FACTOR;
   const config = (retentionMs: number, more: Record<string, string> = {}): Record<string, string> => ({
     'cleanup.policy': 'delete',
