@@ -1,8 +1,7 @@
 import { CLOSE } from '@restante/shared/contract/codes';
 import { decodeOutgoing, TOPICS } from '@restante/shared/contract/events';
-import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { openInbox } from '@restante/shared/inbox/open-inbox';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
-import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { createKafka } from '@restante/shared/kafka/client';
 import type { LogRecord } from '@restante/shared/kafka/log-record';
@@ -14,7 +13,6 @@ import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metr
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
-import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
 import { startTracing } from '@restante/shared/runtime/tracing';
 import { createAuthenticate } from './auth.ts';
@@ -48,28 +46,13 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const incoming = incomingTopic(config.INCOMING_EPOCH);
   const revocations = new Revocations(config.REVOCATION_SECONDS);
   const authenticate = refuseRevoked(createAuthenticate(config), revocations);
-  const redis = new RedisStore({
-    url: config.REDIS_URL,
-    cluster: config.REDIS_CLUSTER,
-    username: config.REDIS_USERNAME,
-    password: config.REDIS_PASSWORD,
-    logger,
-  });
+  const { redis, inbox } = openInbox(config, logger);
   const dynamo = createDynamo({ endpoint: config.DYNAMODB_ENDPOINT, region: config.AWS_REGION });
   const kafka = createKafka({
     brokers: config.KAFKA_BROKERS,
     clientId: config.SERVICE_NAME,
     logger,
     ...kafkaAuth(config),
-  });
-  const inbox = new Inbox(redis, {
-    retentionSeconds: config.INBOX_RETENTION_SECONDS,
-    maxEntries: config.INBOX_MAX_ENTRIES,
-    maxBytes: config.INBOX_MAX_BYTES,
-    windowEntries: config.WINDOW_ENTRIES,
-    deviceRetentionSeconds: config.DEVICE_RETENTION_SECONDS,
-    maxDevices: config.DEVICES_PER_USER,
-    poison: POISON_RULE,
   });
   await redis.ready();
   const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);

@@ -1,3 +1,4 @@
+import { INBOX_SETTINGS, REDIS_SETTINGS } from '@restante/shared/inbox/inbox-settings';
 import { readSettings } from '@restante/shared/runtime/settings';
 
 /** The settings of a gateway, read once. @throws SettingsError naming each bad one. */
@@ -14,10 +15,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'ADMIN_PORT',
       'KAFKA_BROKERS',
       'KAFKA_AUTH',
-      'REDIS_URL',
-      'REDIS_CLUSTER',
-      'REDIS_USERNAME',
-      'REDIS_PASSWORD',
+      ...REDIS_SETTINGS,
       'DYNAMODB_ENDPOINT',
       'AWS_REGION',
       'INCOMING_EPOCH',
@@ -27,13 +25,8 @@ export function readConfig(env: Record<string, string | undefined>) {
       'JWT_AUDIENCE',
       'REVOCATION_SECONDS',
       'OPERATOR_USER',
-      'INBOX_RETENTION_SECONDS',
-      'INBOX_MAX_ENTRIES',
-      'INBOX_MAX_BYTES',
-      'WINDOW_ENTRIES',
+      ...INBOX_SETTINGS,
       'WINDOW_BYTES',
-      'DEVICE_RETENTION_SECONDS',
-      'DEVICES_PER_USER',
       'CONNECT_PER_SECOND',
       'RATE_CONNECT_PER_MINUTE',
       'CONNECTIONS_PER_USER',

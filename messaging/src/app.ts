@@ -1,6 +1,5 @@
 import { TOPICS } from '@restante/shared/contract/events';
-import { Inbox } from '@restante/shared/inbox/inbox-redis';
-import { POISON_RULE } from '@restante/shared/inbox/scripts';
+import { openInbox } from '@restante/shared/inbox/open-inbox';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { createKafka } from '@restante/shared/kafka/client';
@@ -12,7 +11,6 @@ import { startAdminServer } from '@restante/shared/runtime/admin-server';
 import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metrics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import type { Logger } from '@restante/shared/runtime/logger';
-import { RedisStore } from '@restante/shared/runtime/redis';
 import type { App } from '@restante/shared/runtime/service';
 import { startTracing } from '@restante/shared/runtime/tracing';
 import type { Config } from './config.ts';
@@ -33,28 +31,13 @@ const MAX_UNFINISHED_BYTES = 32 * 1024 * 1024;
 
 /** Wires messaging, top to bottom, and starts it. @throws Error naming the store that keeps it from starting */
 export async function startMessaging(config: Config, logger: Logger): Promise<App> {
-  const redis = new RedisStore({
-    url: config.REDIS_URL,
-    cluster: config.REDIS_CLUSTER,
-    username: config.REDIS_USERNAME,
-    password: config.REDIS_PASSWORD,
-    logger,
-  });
+  const { redis, inbox } = openInbox(config, logger);
   const dynamo = createDynamo({ endpoint: config.DYNAMODB_ENDPOINT, region: config.AWS_REGION });
   const kafka = createKafka({
     brokers: config.KAFKA_BROKERS,
     clientId: config.SERVICE_NAME,
     logger,
     ...kafkaAuth(config),
-  });
-  const inbox = new Inbox(redis, {
-    retentionSeconds: config.INBOX_RETENTION_SECONDS,
-    maxEntries: config.INBOX_MAX_ENTRIES,
-    maxBytes: config.INBOX_MAX_BYTES,
-    windowEntries: config.WINDOW_ENTRIES,
-    deviceRetentionSeconds: config.DEVICE_RETENTION_SECONDS,
-    maxDevices: config.DEVICES_PER_USER,
-    poison: POISON_RULE,
   });
   await redis.ready();
   const leases = new SlotLeases(redis, config.GATEWAY_SLOTS, logger);

@@ -1,3 +1,4 @@
+import { INBOX_SETTINGS, REDIS_SETTINGS } from '@restante/shared/inbox/inbox-settings';
 import { readSettings } from '@restante/shared/runtime/settings';
 
 /** The settings of messaging, read once. @throws SettingsError naming each bad one. */
@@ -12,20 +13,12 @@ export function readConfig(env: Record<string, string | undefined>) {
       'ADMIN_PORT',
       'KAFKA_BROKERS',
       'KAFKA_AUTH',
-      'REDIS_URL',
-      'REDIS_CLUSTER',
-      'REDIS_USERNAME',
-      'REDIS_PASSWORD',
+      ...REDIS_SETTINGS,
       'DYNAMODB_ENDPOINT',
       'AWS_REGION',
       'INCOMING_EPOCH',
       'GATEWAY_SLOTS',
-      'INBOX_RETENTION_SECONDS',
-      'INBOX_MAX_ENTRIES',
-      'INBOX_MAX_BYTES',
-      'WINDOW_ENTRIES',
-      'DEVICE_RETENTION_SECONDS',
-      'DEVICES_PER_USER',
+      ...INBOX_SETTINGS,
       'DEDUPE_SECONDS',
       'DEDUPE_REREAD_SECONDS',
       'REDELIVER_AFTER_MS',

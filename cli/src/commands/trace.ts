@@ -1,4 +1,5 @@
 import { MESSAGE_ID_PATTERN, USER_PATTERN } from '@restante/shared/contract/ids';
+import { INBOX_SETTINGS, REDIS_SETTINGS } from '@restante/shared/inbox/inbox-settings';
 import { readSettings } from '@restante/shared/runtime/settings';
 import pc from 'picocolors';
 import { type Command, EXIT, FailedError, parseCommandLine, UsageError } from '../command.ts';
@@ -64,19 +65,11 @@ const OPTIONS = { from: { type: 'string' }, 'data-dir': { type: 'string' }, json
 export const SETTINGS = [
   'KAFKA_BROKERS',
   'KAFKA_AUTH',
-  'REDIS_URL',
-  'REDIS_CLUSTER',
-  'REDIS_USERNAME',
-  'REDIS_PASSWORD',
+  ...REDIS_SETTINGS,
   'DYNAMODB_ENDPOINT',
   'AWS_REGION',
   'INCOMING_EPOCH',
-  'INBOX_RETENTION_SECONDS',
-  'INBOX_MAX_ENTRIES',
-  'INBOX_MAX_BYTES',
-  'WINDOW_ENTRIES',
-  'DEVICE_RETENTION_SECONDS',
-  'DEVICES_PER_USER',
+  ...INBOX_SETTINGS,
 ] as const;
 
 /** Addresses from run.json, for those that the environment does not say. @throws FailedError where neither does */

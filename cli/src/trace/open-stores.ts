@@ -1,13 +1,11 @@
-import { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { openInbox } from '@restante/shared/inbox/open-inbox';
 import type { TraceStores } from '@restante/shared/inbox/read-trace';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
-import { POISON_RULE } from '@restante/shared/inbox/scripts';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { createKafka } from '@restante/shared/kafka/client';
 import { partitionOfKey } from '@restante/shared/kafka/murmur2';
 import { incomingTopic, logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
-import { RedisStore } from '@restante/shared/runtime/redis';
 import type { SettingsOf } from '@restante/shared/runtime/settings';
 import { pino } from 'pino';
 import type { SETTINGS } from '../commands/trace.ts';
@@ -19,22 +17,7 @@ export async function openStores(
   settings: SettingsOf<(typeof SETTINGS)[number]>,
 ): Promise<TraceStores & { close(): Promise<void> }> {
   const logger = pino({ level: 'silent' });
-  const redis = new RedisStore({
-    url: settings.REDIS_URL,
-    cluster: settings.REDIS_CLUSTER,
-    username: settings.REDIS_USERNAME,
-    password: settings.REDIS_PASSWORD,
-    logger,
-  });
-  const inbox = new Inbox(redis, {
-    retentionSeconds: settings.INBOX_RETENTION_SECONDS,
-    maxEntries: settings.INBOX_MAX_ENTRIES,
-    maxBytes: settings.INBOX_MAX_BYTES,
-    windowEntries: settings.WINDOW_ENTRIES,
-    deviceRetentionSeconds: settings.DEVICE_RETENTION_SECONDS,
-    maxDevices: settings.DEVICES_PER_USER,
-    poison: POISON_RULE,
-  });
+  const { redis, inbox } = openInbox(settings, logger);
   const dynamo = createDynamo({ endpoint: settings.DYNAMODB_ENDPOINT, region: settings.AWS_REGION });
   const close = async () => {
     await redis.close();
