@@ -1,4 +1,5 @@
 import { createDynamo } from '@restante/shared/runtime/dynamo';
+import { pool } from '@restante/shared/runtime/pool';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
 import type { MessageFrame } from './support/frames.ts';
@@ -30,17 +31,10 @@ async function sendAll(sender: TestClient, from: string, to: string, count: numb
   const bySocket = Array.from({ length: count / 2 }, (_, i) => `socket-${from}-${i}`);
   const byHttp = Array.from({ length: count - bySocket.length }, (_, i) => `http-${from}-${i}`);
   for (const id of bySocket) sender.send({ t: 'send', id, to, body: `body of ${id}` });
-  const left = [...byHttp];
-  const work = async () => {
-    for (let id = left.shift(); id !== undefined; id = left.shift()) {
-      const reply = await call(stack.gatewayUrls[0]!, '/v1/messages', {
-        token,
-        body: { id, to, body: `body of ${id}` },
-      });
-      expect(reply).toMatchObject({ status: 202, json: { id, status: 'accepted' } });
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL_CALLS }, work));
+  await pool(byHttp, PARALLEL_CALLS, async (id) => {
+    const reply = await call(stack.gatewayUrls[0]!, '/v1/messages', { token, body: { id, to, body: `body of ${id}` } });
+    expect(reply).toMatchObject({ status: 202, json: { id, status: 'accepted' } });
+  });
   await sender.until('every answer', () => sender.all('stored').length === bySocket.length);
   expect(sender.all('accepted').map(({ id }) => id)).toEqual(bySocket);
   expect(sender.all('rejected')).toEqual([]);

@@ -13,6 +13,7 @@ import { startSlotReader } from '@restante/shared/kafka/slot-reader';
 import { logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
+import { pool } from '@restante/shared/runtime/pool';
 import { sleep } from '@restante/shared/runtime/sleep';
 import type { Connections } from './connections.ts';
 import type { GatewayLog } from './log.ts';
@@ -171,25 +172,22 @@ export class OperatorOrders {
   /** To each user once: gateways that share one send the same (sender, id). */
   async #notify({ id, text, at }: Extract<OperatorAction, { t: 'notice' }>): Promise<void> {
     const { connections, log, operatorUser, logger } = this.#options;
-    const left = [...new Set([...connections.all.values()].map(({ user }) => user))];
-    const work = async () => {
-      for (let user = left.pop(); user !== undefined; user = left.pop()) {
-        try {
-          await log.command({
-            t: 'send',
-            from: operatorUser,
-            id: noticeId(id, user),
-            conversation: directConversation(operatorUser, user),
-            body: text,
-            kind: 'notice',
-            at,
-          });
-        } catch (error) {
-          logger.warn({ user, err: messageOf(error) }, 'a notice was not sent');
-        }
+    const users = [...new Set([...connections.all.values()].map(({ user }) => user))];
+    await pool(users, PARALLEL_NOTICES, async (user) => {
+      try {
+        await log.command({
+          t: 'send',
+          from: operatorUser,
+          id: noticeId(id, user),
+          conversation: directConversation(operatorUser, user),
+          body: text,
+          kind: 'notice',
+          at,
+        });
+      } catch (error) {
+        logger.warn({ user, err: messageOf(error) }, 'a notice was not sent');
       }
-    };
-    await Promise.all(Array.from({ length: PARALLEL_NOTICES }, work));
+    });
   }
 }
 

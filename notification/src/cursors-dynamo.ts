@@ -3,6 +3,7 @@ import { queryAll } from '@restante/shared/inbox/conversations-dynamo';
 import type { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
+import { pool } from '@restante/shared/runtime/pool';
 import type { RedisValue } from '@restante/shared/runtime/redis';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { LRUCache } from 'lru-cache';
@@ -188,21 +189,16 @@ export class CursorFlusher {
 
   /** @param failed gets the users of whom not everything could be written */
   async #write(marks: readonly Mark[], failed: Set<string>): Promise<void> {
-    let next = 0;
-    const work = async () => {
-      while (next < marks.length) {
-        const { user, field, position } = marks[next++]!;
-        try {
-          await this.#forward(user, field, position);
-          await this.#touch(user, field.slice(0, field.indexOf('#')));
-        } catch (error) {
-          if (!failed.has(user))
-            this.#logger.warn({ user, err: messageOf(error) }, 'cursors could not be written: tried again');
-          failed.add(user);
-        }
+    await pool(marks, PARALLEL_UPDATES, async ({ user, field, position }) => {
+      try {
+        await this.#forward(user, field, position);
+        await this.#touch(user, field.slice(0, field.indexOf('#')));
+      } catch (error) {
+        if (!failed.has(user))
+          this.#logger.warn({ user, err: messageOf(error) }, 'cursors could not be written: tried again');
+        failed.add(user);
       }
-    };
-    await Promise.all(Array.from({ length: PARALLEL_UPDATES }, work));
+    });
   }
 
   async #forward(user: string, deviceConversation: string, position: string): Promise<void> {

@@ -3,6 +3,7 @@ import { type EntryText, ownCopy } from '@restante/shared/contract/entry';
 import { type Group, mayReceive } from '@restante/shared/delivery/membership';
 import { queryAll, readGroup } from '@restante/shared/inbox/conversations-dynamo';
 import type { DeviceRow } from '@restante/shared/inbox/devices-dynamo';
+import { pool } from '@restante/shared/runtime/pool';
 import type { Cut } from './commit-barrier.ts';
 
 const PARALLEL_CONVERSATIONS = 8;
@@ -32,14 +33,10 @@ export type HistoryQuery = {
  * position; of what was deleted the tombstone alone (decisions 3, 4 and 11).
  */
 export async function readHistory(query: HistoryQuery, dynamo: DynamoDBClient): Promise<Kept[]> {
-  const { conversations } = query;
   const kept: Kept[] = [];
-  let next = 0;
-  const work = async () => {
-    while (next < conversations.length)
-      kept.push(...(await readOne(conversations[next++]!.conversation, query, dynamo)));
-  };
-  await Promise.all(Array.from({ length: PARALLEL_CONVERSATIONS }, work));
+  await pool(query.conversations, PARALLEL_CONVERSATIONS, async ({ conversation }) => {
+    kept.push(...(await readOne(conversation, query, dynamo)));
+  });
   return inOrder(kept);
 }
 

@@ -7,6 +7,7 @@ import type { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
+import { pool } from '@restante/shared/runtime/pool';
 import type { RedisStore } from '@restante/shared/runtime/redis';
 import { sleep } from '@restante/shared/runtime/sleep';
 import type { Members } from './members.ts';
@@ -129,22 +130,17 @@ export class Receipts {
       await sleep(PERSIST_EACH_MS, signal);
       const taken = [...this.#unpersisted];
       this.#unpersisted.clear();
-      let next = 0;
-      const work = async () => {
-        while (next < taken.length) {
-          const [key, receipt] = taken[next++]!;
-          try {
-            await this.#receipts.persist(receipt.conversation, receipt.user, receipt.kind, receipt.position);
-          } catch (error) {
-            this.#logger.warn(
-              { conversation: receipt.conversation, err: messageOf(error) },
-              'receipt could not be written: tried again',
-            );
-            if (!this.#unpersisted.has(key)) this.#unpersisted.set(key, receipt);
-          }
+      await pool(taken, PARALLEL_UPDATES, async ([key, receipt]) => {
+        try {
+          await this.#receipts.persist(receipt.conversation, receipt.user, receipt.kind, receipt.position);
+        } catch (error) {
+          this.#logger.warn(
+            { conversation: receipt.conversation, err: messageOf(error) },
+            'receipt could not be written: tried again',
+          );
+          if (!this.#unpersisted.has(key)) this.#unpersisted.set(key, receipt);
         }
-      };
-      await Promise.all(Array.from({ length: PARALLEL_UPDATES }, work));
+      });
     } while (!signal.aborted);
   }
 }

@@ -1,6 +1,7 @@
+import { pool } from '@restante/shared/runtime/pool';
 import { rssBytes, sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
-import { median, pool, round, sorted } from '../statistics.ts';
+import { median, round, sorted } from '../statistics.ts';
 import { userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
 

@@ -1,7 +1,8 @@
+import { pool } from '@restante/shared/runtime/pool';
 import { diskBytes, rssBytes, sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
 import type { ServerHost } from '../server-host.ts';
-import { pool, round } from '../statistics.ts';
+import { round } from '../statistics.ts';
 import { provision, queueFor, userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
 

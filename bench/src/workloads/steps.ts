@@ -1,7 +1,7 @@
+import { pool } from '@restante/shared/runtime/pool';
 import type { Driver } from '../driver.ts';
 import { sleep } from '../processes.ts';
 import type { Recorder } from '../recorder.ts';
-import { pool } from '../statistics.ts';
 
 /** Sends that are unaccepted at most. */
 export const IN_FLIGHT = 256;

@@ -1,7 +1,8 @@
+import { pool } from '@restante/shared/runtime/pool';
 import { startCpuMeter } from '../cpu-meter.ts';
 import { sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
-import { pool, quantile, round, sorted } from '../statistics.ts';
+import { quantile, round, sorted } from '../statistics.ts';
 import { disconnectAll, provision, queueFor, redelivered, userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
 

@@ -1,7 +1,7 @@
+import { pool } from '@restante/shared/runtime/pool';
 import { startCpuMeter } from '../cpu-meter.ts';
 import { sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
-import { pool } from '../statistics.ts';
 import { connectAll, disconnectAll, drain, IN_FLIGHT, redelivered, userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
 

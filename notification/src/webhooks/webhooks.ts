@@ -4,6 +4,7 @@ import type { BatchingProducer } from '@restante/shared/kafka/batching-producer'
 import { type LogConsumer, type LogConsumerOptions, startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import type { LogBatch, LogRecord } from '@restante/shared/kafka/log-record';
 import type { Logger } from '@restante/shared/runtime/logger';
+import { pool } from '@restante/shared/runtime/pool';
 import { SettingsError, type SettingsOf } from '@restante/shared/runtime/settings';
 import { metrics } from '../events.ts';
 import { type Webhook, WebhookSender, type WebhookTarget } from './webhook-sender.ts';
@@ -122,14 +123,10 @@ export class Webhooks {
     onGivenUp: (record: LogRecord, reason: string) => Promise<void>,
   ): Promise<void> {
     const signal = AbortSignal.any([batch.signal, this.#stopping.signal]);
-    const left = [...due];
-    const work = async () => {
-      for (let next = left.shift(); next !== undefined; next = left.shift()) {
-        const reason = await this.#sender.send(next.webhook, signal);
-        if (reason !== undefined) await onGivenUp(next.record, reason);
-      }
-    };
-    await Promise.all(Array.from({ length: PARALLEL }, work));
+    await pool(due, PARALLEL, async ({ webhook, record }) => {
+      const reason = await this.#sender.send(webhook, signal);
+      if (reason !== undefined) await onGivenUp(record, reason);
+    });
   }
 
   async #bury({ topic, partition }: LogBatch, record: LogRecord, reason: string): Promise<void> {
