@@ -3,6 +3,7 @@ import type { ErrorCode } from '@restante/shared/contract/codes';
 import { ownCopy } from '@restante/shared/contract/entry';
 import { decodeIncoming, type IncomingCommand, TOPICS } from '@restante/shared/contract/events';
 import { positionOf } from '@restante/shared/contract/ids';
+import { buryRecord } from '@restante/shared/dead-letters/write-letters';
 import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
 import type { Claimed } from '@restante/shared/inbox/dedupe-redis';
 import type { DueUser } from '@restante/shared/inbox/due-queue-redis';
@@ -12,7 +13,6 @@ import type { BatchingProducer } from '@restante/shared/kafka/batching-producer'
 import type { LogBatch } from '@restante/shared/kafka/log-record';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { Conversations } from './conversations.ts';
-import { deadLetter } from './dead-letters.ts';
 import { claimOf, type DedupeMemory } from './dedupe-memory.ts';
 import { metrics } from './events.ts';
 import type { GatheredDue } from './gathered-due.ts';
@@ -102,7 +102,8 @@ function place(
       { topic: batch.topic, partition: batch.partition, offset: record.offset, reason },
       'undecodable record: to the dead letters',
     );
-    const letter = deadLetter(producer, batch.topic, batch.partition, record, reason);
+    metrics.deadLetters.inc();
+    const letter = buryRecord(producer, batch, record, reason);
     letter.catch(() => undefined);
     dead.push(letter);
   }

@@ -1,12 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import {
-  type DeadLetter,
-  decodeUserEvent,
-  TOPICS,
-  type UserEvent,
-  type UserEventOf,
-} from '@restante/shared/contract/events';
-import { recordLetter } from '@restante/shared/delivery/dead-letter';
+import { decodeUserEvent, type UserEvent, type UserEventOf } from '@restante/shared/contract/events';
+import { buryRecord, writeLetter } from '@restante/shared/dead-letters/write-letters';
 import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
 import {
   type AckReply,
@@ -277,7 +271,7 @@ async function onPoison(
     return;
   }
   metrics.deadLetters.inc();
-  const letter: DeadLetter = {
+  await writeLetter(producer, {
     source: `inbox/${user}/${device}/${gen}/${seq}`,
     reason,
     at: Date.now(),
@@ -286,8 +280,7 @@ async function onPoison(
     seq,
     key: user,
     valueBase64: Buffer.from(found.entry).toString('base64'),
-  };
-  await producer.send(TOPICS.deadLetters, 0, letter.source, JSON.stringify(letter));
+  });
   const [marked] = await inbox.run([inbox.nackCall(user, event, true)]);
   const reply = parseNack(marked!);
   if (reply.is === 'entry' || reply.is === 'refused') return;
@@ -314,7 +307,7 @@ async function replayAnew(
   }
 }
 
-async function deadRecord(
+function deadRecord(
   batch: LogBatch,
   record: LogRecord,
   reason: string,
@@ -325,6 +318,5 @@ async function deadRecord(
     { topic: batch.topic, partition: batch.partition, offset: record.offset, reason },
     'undecodable record: to the dead letters',
   );
-  const letter = recordLetter(batch.topic, batch.partition, record, reason, Date.now());
-  await producer.send(TOPICS.deadLetters, 0, letter.source, JSON.stringify(letter));
+  return buryRecord(producer, batch, record, reason);
 }

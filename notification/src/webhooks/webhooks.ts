@@ -1,5 +1,5 @@
 import { decodeDeadLetter, decodeReceiptEvent, TOPICS } from '@restante/shared/contract/events';
-import { recordLetter } from '@restante/shared/delivery/dead-letter';
+import { buryRecord } from '@restante/shared/dead-letters/write-letters';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { type LogConsumer, type LogConsumerOptions, startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import type { LogBatch, LogRecord } from '@restante/shared/kafka/log-record';
@@ -129,10 +129,9 @@ export class Webhooks {
     });
   }
 
-  async #bury({ topic, partition }: LogBatch, record: LogRecord, reason: string): Promise<void> {
+  #bury(batch: LogBatch, record: LogRecord, reason: string): Promise<void> {
     metrics.deadLetters.inc();
-    const letter = recordLetter(topic, partition, record, reason, Date.now());
-    await this.#options.producer.send(this.#topics.deadLetters, 0, letter.source, JSON.stringify(letter));
+    return buryRecord(this.#options.producer, batch, record, reason, this.#topics.deadLetters);
   }
 }
 

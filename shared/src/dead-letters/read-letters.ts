@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import { type DeadLetter, decodeDeadLetter, decodeRedriveMark, TOPICS } from '../contract/events.ts';
 import { type ReadRange, readRange } from '../kafka/read-range.ts';
 import { logEnds, withAdmin } from '../kafka/topics.ts';
+import { DEAD_LETTER_PARTITION } from './write-letters.ts';
 
-export const DEAD_LETTER_PARTITION = 0;
 /** Letters that are held while the topic is read; more are looked at in parts, by --since. */
 const MAX_LETTERS = 100_000;
 

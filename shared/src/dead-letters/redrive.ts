@@ -2,7 +2,8 @@ import type { Logger } from 'pino';
 import { type RedriveMark, TOPICS } from '../contract/events.ts';
 import { BatchingProducer } from '../kafka/batching-producer.ts';
 import { readRange } from '../kafka/read-range.ts';
-import { DEAD_LETTER_PARTITION, DeadLetterError, type Kafka, type Letter } from './read-letters.ts';
+import { DeadLetterError, type Kafka, type Letter } from './read-letters.ts';
+import { DEAD_LETTER_PARTITION } from './write-letters.ts';
 
 const SEND_WITHIN_MS = 30_000;
 
