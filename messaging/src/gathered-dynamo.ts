@@ -1,13 +1,10 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { BATCH_ITEMS, type Item, writeBatch } from '@restante/shared/runtime/dynamo';
-import { backoffMs, sleep } from '@restante/shared/runtime/sleep';
+import { BATCH_ITEMS, type Item, itemKey, retryPause, writeBatch } from '@restante/shared/runtime/dynamo';
 
 /** What came within this time shares a request: one costs more than the item in it. Only `stored` waits for it, not the delivery. */
 const GATHER_MS = 20;
 /** Requests in flight; beyond them items wait, and with them the commit: the log holds what comes meanwhile. */
 const MAX_IN_FLIGHT = 16;
-const RETRY_BASE_MS = 20;
-const RETRY_CAP_MS = 2_000;
 
 /** One caller's items, and how many of them are not written yet. */
 type Caller = { left: number; signal: AbortSignal; resolve: () => void; reject: (error: Error) => void };
@@ -37,13 +34,9 @@ export class GatheredWrites {
     if (items.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const caller = { left: items.length, signal, resolve, reject };
-      for (const item of items) this.#waiting.push({ key: this.#keyOf(item), item, caller, attempts: 0 });
+      for (const item of items) this.#waiting.push({ key: itemKey(item, this.#key), item, caller, attempts: 0 });
       this.#send();
     });
-  }
-
-  #keyOf(item: Item): string {
-    return this.#key.map((name) => JSON.stringify(item[name])).join();
   }
 
   /** Full requests at once, the rest when its time is up. */
@@ -77,7 +70,8 @@ export class GatheredWrites {
     let failure: Error | undefined;
     try {
       const items = taken.map(({ item }) => item);
-      const left = new Set((await writeBatch(this.#client, this.#table, items)).map((item) => this.#keyOf(item)));
+      const unprocessed = await writeBatch(this.#client, this.#table, items);
+      const left = new Set(unprocessed.map((item) => itemKey(item, this.#key)));
       unwritten = ({ key }) => left.has(key);
     } catch (error) {
       failure = error as Error;
@@ -95,7 +89,7 @@ export class GatheredWrites {
 
   async #again(one: Waiting, failure: Error | undefined): Promise<void> {
     const { caller } = one;
-    if (!caller.signal.aborted) await sleep(backoffMs(one.attempts++, RETRY_BASE_MS, RETRY_CAP_MS), caller.signal);
+    if (!caller.signal.aborted) await retryPause(one.attempts++, caller.signal);
     if (caller.signal.aborted)
       return caller.reject(failure ?? new Error(`stopped with ${caller.left} items not written to ${this.#table}`));
     this.#waiting.push(one);

@@ -1,7 +1,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { EntryText } from '@restante/shared/contract/entry';
 import { membershipItem } from '@restante/shared/inbox/conversations-dynamo';
-import { type Item, writeAll } from '@restante/shared/runtime/dynamo';
+import { type Item, itemKey, writeAll } from '@restante/shared/runtime/dynamo';
 import { LRUCache } from 'lru-cache';
 import type { MembershipRows } from './conversations.ts';
 import { GatheredWrites } from './gathered-dynamo.ts';
@@ -100,5 +100,5 @@ export class History {
 
 /** BatchWriteItem takes a key once: of several rows with one key the last says what is so. */
 function lastOfEach(items: readonly Item[], key: readonly string[]): Item[] {
-  return [...new Map(items.map((item) => [key.map((name) => JSON.stringify(item[name])).join(), item])).values()];
+  return [...new Map(items.map((item) => [itemKey(item, key), item])).values()];
 }

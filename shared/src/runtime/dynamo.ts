@@ -32,6 +32,16 @@ export function createDynamo(options: { endpoint: string | undefined; region: st
   });
 }
 
+/** The text of an item's key, by which items with the same one are told. */
+export function itemKey(item: Item, names: readonly string[]): string {
+  return names.map((name) => JSON.stringify(item[name])).join();
+}
+
+/** Until what DynamoDB did not take may be sent again. */
+export function retryPause(attempt: number, signal?: AbortSignal): Promise<void> {
+  return sleep(backoffMs(attempt, RETRY_BASE_MS, RETRY_CAP_MS), signal);
+}
+
 /**
  * Writes items by BatchWriteItem, 25 a request, in parallel, until DynamoDB has taken every one: what it returns as unprocessed
  * (throttled) is sent again with backoff, and so is a request that failed. Keys must be unique within `items`.
@@ -70,7 +80,7 @@ async function writeChunk(
       // An item that DynamoDB calls invalid never becomes valid: that is a bug of ours, to be seen, not retried in silence for ever.
       if (signal?.aborted || (error as Error).name === 'ValidationException') throw error;
     }
-    await sleep(backoffMs(attempt, RETRY_BASE_MS, RETRY_CAP_MS), signal);
+    await retryPause(attempt, signal);
     if (signal?.aborted) throw new Error(`stopped with ${left.length} items not written to ${table}`);
   }
 }
