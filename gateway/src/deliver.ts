@@ -101,24 +101,26 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
       return;
     case 'stored': {
       const { conn: _, ...frame } = op;
-      const text = JSON.stringify(frame);
-      // Not before its `accepted`, which the producer's own answer brings.
-      if (connection.sending?.has(op.id)) connection.sending.set(op.id, text);
-      else send(connection, text);
-      return;
+      return answer(connection, frame);
     }
-    case 'rejected': {
-      const text = JSON.stringify({ t: 'rejected', id: op.id, code: op.code, message: op.message, retryable: false });
-      if (connection.sending?.has(op.id)) connection.sending.set(op.id, text);
-      else send(connection, text);
-      return;
-    }
+    case 'rejected':
+      return answer(connection, { t: 'rejected', id: op.id, code: op.code, message: op.message, retryable: false });
     case 'frame':
       // The welcome is the first frame, always; what is ephemeral does not wait for it.
       return connection.gen === undefined ? undefined : write(connection, op.frame);
     case 'close':
       return options.close(connection, op.code, op.reason);
   }
+}
+
+/** What became of a message: not before its `accepted`, which the producer's own answer brings. */
+function answer(
+  connection: Connection,
+  frame: { t: 'stored' | 'rejected'; id: string } & Record<string, unknown>,
+): void {
+  const text = JSON.stringify(frame);
+  if (connection.sending?.has(frame.id)) connection.sending.set(frame.id, text);
+  else send(connection, text);
 }
 
 function sameGeneration(connection: Connection, gen: number, options: DeliverOptions): boolean {
