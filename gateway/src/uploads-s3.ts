@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { AnswerOf } from '@restante/shared/contract/http-calls';
+import { awsRequests } from '@restante/shared/runtime/aws';
 import type { Config } from './config.ts';
 
 const EXPIRES_SECONDS = 15 * 60;
@@ -17,6 +18,8 @@ export class Uploads {
   constructor({ bucket, ATTACHMENT_READ_URL, S3_ENDPOINT, AWS_REGION }: UploadsConfig) {
     this.#client = new S3Client({
       region: AWS_REGION,
+      // Nothing is asked of S3 itself, but of whom credentials come from.
+      requestHandler: awsRequests(),
       // A checksum that nobody can know yet would be signed too.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       ...(S3_ENDPOINT === undefined ? {} : { endpoint: S3_ENDPOINT, forcePathStyle: true }),

@@ -6,6 +6,7 @@ import {
   SNSClient,
 } from '@aws-sdk/client-sns';
 import { dropPush, saveEndpoint } from '@restante/shared/inbox/devices-dynamo';
+import { awsClientOptions } from '@restante/shared/runtime/aws';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { PUSH_TTL_SECONDS, type Push, type PushOutcome, type PushProvider } from './push.ts';
@@ -37,13 +38,7 @@ export class SnsPush implements PushProvider {
 
   constructor(options: SnsOptions) {
     this.#options = options;
-    this.#client = new SNSClient({
-      region: options.region,
-      ...(options.endpoint
-        ? { endpoint: options.endpoint, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } }
-        : {}),
-      maxAttempts: 2,
-    });
+    this.#client = new SNSClient({ ...awsClientOptions(options), maxAttempts: 2 });
   }
 
   async send(pushes: readonly Push[]): Promise<PushOutcome[]> {

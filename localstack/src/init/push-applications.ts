@@ -1,4 +1,5 @@
 import { CreatePlatformApplicationCommand, SNSClient } from '@aws-sdk/client-sns';
+import { awsClientOptions } from '@restante/shared/runtime/aws';
 
 /**
  * The platform applications of one machine, where SNS pushes to nobody: their names make the ARNs that notification is told,
@@ -16,7 +17,7 @@ export const applicationArn = (region: string, { platform, name }: (typeof LOCAL
 
 /** Makes the applications. To make one again is no error: SNS gives back the one that is there. */
 export async function ensurePushApplications(endpoint: string, region: string): Promise<string[]> {
-  const sns = new SNSClient({ endpoint, region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } });
+  const sns = new SNSClient(awsClientOptions({ endpoint, region }));
   try {
     const made: string[] = [];
     for (const application of LOCAL_APPLICATIONS) {

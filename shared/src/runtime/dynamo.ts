@@ -1,35 +1,16 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import { type AttributeValue, BatchWriteItemCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { awsClientOptions } from './aws.ts';
 import { backoffMs, sleep } from './sleep.ts';
 
 export type Item = Record<string, AttributeValue>;
 
-const MAX_SOCKETS = 32;
-const REQUEST_TIMEOUT_MS = 5_000;
 /** What DynamoDB takes at most in one BatchWriteItem. */
 export const BATCH_ITEMS = 25;
 const RETRY_BASE_MS = 20;
 const RETRY_CAP_MS = 2_000;
 
 export function createDynamo(options: { endpoint: string | undefined; region: string }): DynamoDBClient {
-  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
-  return new DynamoDBClient({
-    region: options.region,
-    ...(options.endpoint
-      ? { endpoint: options.endpoint, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } }
-      : {}),
-    requestHandler: new NodeHttpHandler({
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent(agent),
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      // Without it a request whose answer was lost is only warned of, and waits for ever, and the commit with it.
-      throwOnRequestTimeout: true,
-      connectionTimeout: 2_000,
-    }),
-    maxAttempts: 3,
-  });
+  return new DynamoDBClient({ ...awsClientOptions(options), maxAttempts: 3 });
 }
 
 /** The text of an item's key, by which items with the same one are told. */
