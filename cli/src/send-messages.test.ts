@@ -44,6 +44,8 @@ const take: Answer = ({ id }, nth, socket) => {
   tell(socket, { t: 'accepted', id, at: 1 });
   tell(socket, { t: 'stored', id, at: 2, conversation: 'dm:a:b', position: nth });
 };
+const refuse: Answer = ({ id }, _, socket) =>
+  tell(socket, { t: 'rejected', id, code: 'rate_limited', message: 'slower', retryable: true, retryAfterMs: 1 });
 
 test('reports accepted, then stored, of each', async () => {
   const { events } = await sendAll(['one', 'two'], take);
@@ -54,15 +56,7 @@ test('keeps the order where the rate limit makes one wait', async () => {
   let refused = 0;
   const { events, arrived } = await sendAll(['one', 'two', 'three'], (frame, nth, socket) => {
     if (frame.body !== 'two' || refused++ > 0) take(frame, nth, socket);
-    else
-      tell(socket, {
-        t: 'rejected',
-        id: frame.id,
-        code: 'rate_limited',
-        message: 'slower',
-        retryable: true,
-        retryAfterMs: 1,
-      });
+    else refuse(frame, nth, socket);
   });
   expect(arrived.map((frame) => frame.body)).toEqual(['one', 'two', 'two', 'three']);
   expect(new Set(arrived.map((frame) => frame.id)).size).toBe(3);
@@ -82,14 +76,7 @@ test('where a crowd is refused, all come in the end, each once', async () => {
         return;
       }
       tokens = 2;
-      tell(socket, {
-        t: 'rejected',
-        id: frame.id,
-        code: 'rate_limited',
-        message: 'slower',
-        retryable: true,
-        retryAfterMs: 1,
-      });
+      refuse(frame, nth, socket);
     },
     16,
   );

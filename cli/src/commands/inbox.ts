@@ -1,4 +1,3 @@
-import { DEVICE_PATTERN } from '@restante/shared/contract/ids';
 import pc from 'picocolors';
 import { callHttp } from '../call-http.ts';
 import {
@@ -10,6 +9,7 @@ import {
   TARGET_OPTIONS,
   UsageError,
 } from '../command.ts';
+import { deviceOption } from '../device-option.ts';
 import type { InboxEntry } from '../frames.ts';
 import { count, renderFrame } from '../render.ts';
 import { pickGateway, resolveTarget, tokenFor } from '../target.ts';
@@ -37,9 +37,7 @@ Examples:
     const { values, positionals } = parseCommandLine(args, options, 1);
     const user = positionals[0];
     if (user === undefined) throw new UsageError('whose inbox? restante inbox <user>');
-    const device = values.device ?? 'cli';
-    if (!DEVICE_PATTERN.test(device))
-      throw new UsageError(`${JSON.stringify(device)} is no device id: [A-Za-z0-9_-], 1 to 64 characters`);
+    const device = deviceOption(values.device);
     const limit = integerOption('limit', values.limit, 50, 1);
     const target = resolveTarget(values, io.env, io.cwd);
     const gateway = pickGateway(target, values.gateway, 'last');

@@ -1,4 +1,3 @@
-import { DEVICE_PATTERN } from '@restante/shared/contract/ids';
 import pc from 'picocolors';
 import {
   type Command,
@@ -12,6 +11,7 @@ import {
   TARGET_OPTIONS,
   UsageError,
 } from '../command.ts';
+import { deviceOption } from '../device-option.ts';
 import { type Frame, isEntry } from '../frames.ts';
 import { harmless, renderFrame } from '../render.ts';
 import { type Closed, openSocket, RefusedError, type Socket } from '../socket.ts';
@@ -69,9 +69,7 @@ Examples:
     const { values, positionals } = parseCommandLine(args, options, 1);
     const user = positionals[0];
     if (user === undefined) throw new UsageError('who listens? restante listen <user>');
-    const device = values.device ?? 'cli';
-    if (!DEVICE_PATTERN.test(device))
-      throw new UsageError(`${JSON.stringify(device)} is no device id: [A-Za-z0-9_-], 1 to 64 characters`);
+    const device = deviceOption(values.device);
     return new Listener(resolveTarget(values, io.env, io.cwd), io, {
       user,
       device,

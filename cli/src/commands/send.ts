@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { conversationSchema, DEVICE_PATTERN, USER_PATTERN } from '@restante/shared/contract/ids';
+import { conversationSchema, USER_PATTERN } from '@restante/shared/contract/ids';
 import pc from 'picocolors';
 import {
   type Command,
@@ -12,6 +12,7 @@ import {
   TARGET_OPTIONS,
   UsageError,
 } from '../command.ts';
+import { deviceOption } from '../device-option.ts';
 import { count, harmless } from '../render.ts';
 import { type Address, HttpSender, type SendEvent, SocketSender } from '../send-messages.ts';
 import { parseDuration } from '../sign-token.ts';
@@ -72,9 +73,7 @@ Examples:
     if (from === undefined) throw new UsageError('who sends? --from <user>');
     const address = addressOf(to, values.conversation);
     if (text === undefined) throw new UsageError('send what? give a text, or - for the lines of standard input');
-    const device = values.device ?? 'cli';
-    if (!DEVICE_PATTERN.test(device))
-      throw new UsageError(`${JSON.stringify(device)} is no device id: [A-Za-z0-9_-], 1 to 64 characters`);
+    const device = deviceOption(values.device);
     const copies = integerOption('count', values.count, 1, 1);
     const target = resolveTarget(values, io.env, io.cwd);
     const gateway = pickGateway(target, values.gateway, 'first');
