@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { ErrorCode } from '@restante/shared/contract/codes';
 import { DEVICE_PATTERN } from '@restante/shared/contract/ids';
-import { deleteDevice, ensureDevice, type LogEnds } from '@restante/shared/inbox/devices-dynamo';
-import { type ConnectReply, type Inbox, parseConnect } from '@restante/shared/inbox/inbox-redis';
+import type { LogEnds } from '@restante/shared/inbox/devices-dynamo';
+import { type ConnectReply, type DeviceStart, type Inbox, parseConnect } from '@restante/shared/inbox/inbox-redis';
 import { messageOf, UnavailableError } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uws-current';
@@ -13,6 +13,7 @@ import type { Config } from './config.ts';
 import { Connection, type Socket } from './connection.ts';
 import { metrics } from './events.ts';
 import { sendProblem } from './http.ts';
+import { makeDurable } from './new-device.ts';
 import type { OperatorOrders } from './operator-orders.ts';
 import { originAllowed } from './origins.ts';
 import type { RateLimits, TokenBucket } from './rate-limit.ts';
@@ -192,23 +193,21 @@ async function register(read: Request, context: HandshakeContext): Promise<Refus
   );
   const held = slot.current();
   if (!held) throw new UnavailableError('the slot was lost');
-  const connect = async (make: boolean) => {
+  const connect = async (row: DeviceStart | '') => {
     const call = inbox.connectCall(
       user,
       read.device,
       connection.id,
       held.slot,
       held.lease,
-      make,
+      row,
       config.CONNECTIONS_PER_USER,
     );
     return parseConnect((await inbox.run([call]))[0]!);
   };
-  let reply = await connect(false);
+  let reply = await connect('');
   if (reply.is === 'new') {
-    // Durable before the first welcome: a rebuild must know where the device starts (decision 11).
-    await ensureDevice(dynamo, user, read.device, Date.now(), context.logEnds);
-    reply = await connect(true);
+    reply = await connect(await makeDurable(user, read.device, reply, dynamo, context.logEnds));
   }
   if (reply.is === 'too-many' || reply.is === 'new') {
     return {
@@ -218,7 +217,6 @@ async function register(read: Request, context: HandshakeContext): Promise<Refus
       retryAfterSeconds: 5,
     };
   }
-  if (reply.yieldedDevice !== undefined) await deleteDevice(dynamo, user, reply.yieldedDevice);
   connection.replaced = reply.replaced;
   if (reply.poisonSeq !== undefined) connection.poison = { gen: reply.gen, seq: reply.poisonSeq };
   return { connection, reply, issuedAtMs: identity.issuedAtMs };

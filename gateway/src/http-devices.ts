@@ -1,17 +1,22 @@
-import { deleteDevice, ensureDevice, setPush } from '@restante/shared/inbox/devices-dynamo';
-import { parseForgotten } from '@restante/shared/inbox/inbox-redis';
-import type { Call } from './http.ts';
-import { type InboxApi, requireDevice } from './http-inbox.ts';
+import { deleteDevice, setPush } from '@restante/shared/inbox/devices-dynamo';
+import { parseForgotten, parseSync } from '@restante/shared/inbox/inbox-redis';
+import { type Call, Problem } from './http.ts';
+import { type InboxApi, requireDevice, TOO_MANY_DEVICES } from './http-inbox.ts';
+import { makeDurable } from './new-device.ts';
 
 /** `PUT /v1/devices/{device}`: where its pushes go. */
 export async function putDevice(
   { identity, params, body }: Call<'putDevice'>,
-  { dynamo, log }: InboxApi,
+  { dynamo, inbox, log }: InboxApi,
 ): Promise<undefined> {
   const { device } = params;
+  const { user } = identity;
   requireDevice(device, identity);
-  await ensureDevice(dynamo, identity.user, device, Date.now(), log.ends);
-  await setPush(dynamo, identity.user, device, body.push);
+  // A sync of nothing: the inbox makes the device, where it is whole, and says where it starts.
+  const made = parseSync((await inbox.run([inbox.syncCall(user, device, '', 0)]))[0]!);
+  if (made.is === 'too-many') throw new Problem('rate_limited', TOO_MANY_DEVICES);
+  if (made.is === 'new') await makeDurable(user, device, made, dynamo, log.ends);
+  await setPush(dynamo, user, device, body.push);
 }
 
 /** `DELETE /v1/devices/{device}`: forgets its cursor and its push endpoint; its socket closes. */

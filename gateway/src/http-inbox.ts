@@ -1,18 +1,26 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { entryFrame } from '@restante/shared/contract/entry';
 import { type AnswerOf, MAX_SYNC_ENTRIES } from '@restante/shared/contract/http-calls';
-import { deleteDevice, ensureDevice } from '@restante/shared/inbox/devices-dynamo';
-import { type Inbox, parseAck, parseAckIds, parseSync } from '@restante/shared/inbox/inbox-redis';
+import {
+  type DeviceStart,
+  type Inbox,
+  type NewDevice,
+  parseAck,
+  parseAckIds,
+  parseSync,
+} from '@restante/shared/inbox/inbox-redis';
 import { UnavailableError } from '@restante/shared/runtime/errors';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { AuthError, type Identity } from './auth.ts';
 import { type Call, Problem } from './http.ts';
 import type { GatewayLog } from './log.ts';
+import { makeDurable } from './new-device.ts';
 import type { SendPath } from './send.ts';
 
 /** How long a call waits for an inbox that is being rebuilt, before it says 503. */
 const REBUILD_WAIT_MS = 10_000;
 const REBUILD_POLL_MS = 50;
+export const TOO_MANY_DEVICES = 'as many devices as a user may have are connected';
 
 export type InboxApi = { inbox: Inbox; dynamo: DynamoDBClient; log: GatewayLog; sendPath: SendPath };
 
@@ -34,15 +42,14 @@ export async function getSync({ identity, query }: Call<'getSync'>, api: InboxAp
   const synced = await whole(
     identity.user,
     api,
-    async (make) => {
-      const [reply] = await api.inbox.run([api.inbox.syncCall(identity.user, device, make, limit)]);
+    async (row) => {
+      const [reply] = await api.inbox.run([api.inbox.syncCall(identity.user, device, row, limit)]);
       return parseSync(reply!);
     },
     device,
   );
-  if (synced.is === 'too-many') throw new Problem('rate_limited', 'as many devices as a user may have are connected');
-  const { gen, acked, tail, high, reached, yieldedDevice, page } = synced;
-  if (yieldedDevice !== undefined) await deleteDevice(api.dynamo, identity.user, yieldedDevice);
+  if (synced.is === 'too-many') throw new Problem('rate_limited', TOO_MANY_DEVICES);
+  const { gen, acked, tail, high, reached, page } = synced;
   const frames = page.entries.map((entry, i) => entryFrame(entry, page.firstSeq + i, gen, page.firstSeq + i <= high));
   if (page.gap) frames.unshift(entryFrame(page.gap.entry, page.gap.to, gen, false));
   const entries = frames.map((frame) => JSON.parse(frame) as AnswerOf<'getSync'>['entries'][number]);
@@ -87,23 +94,22 @@ async function ackSeq(
   return parsed.is === 'ok' ? { is: 'ok', gen: ack.gen, acked: parsed.acked } : parsed;
 }
 
-type Unfinished = { is: 'new' } | { is: 'partial' };
+type Unfinished = NewDevice | { is: 'partial' };
 
 /** Repeats a call until the inbox is whole and the device made: asks notification to rebuild it where it isn't. */
-async function whole<T extends { is: string }>(
+async function whole<T extends Unfinished | { is: 'ok' | 'page' | 'too-many' }>(
   user: string,
   { dynamo, log }: InboxApi,
-  call: (make: boolean) => Promise<T>,
+  call: (row: DeviceStart | '') => Promise<T>,
   device: string,
 ): Promise<Exclude<T, Unfinished>> {
   const end = Date.now() + REBUILD_WAIT_MS;
-  let make = false;
+  let row: DeviceStart | '' = '';
   let asked = false;
   for (;;) {
-    const reply = await call(make);
+    const reply = await call(row);
     if (reply.is === 'new') {
-      await ensureDevice(dynamo, user, device, Date.now(), log.ends);
-      make = true;
+      row = await makeDurable(user, device, reply, dynamo, log.ends);
       continue;
     }
     if (reply.is !== 'partial') return reply as Exclude<T, Unfinished>;

@@ -60,14 +60,14 @@ export async function onMessages(batch: LogBatch, context: MessagingContext): Pr
     if (ruling.ok) granted.push(ruling);
     else reject(outgoing, ruling.placed.command, ruling.code, ruling.message);
   }
-  const { fresh, repeated, manyDevices } = await claim(batch, granted, outgoing, context);
+  const { fresh, repeated } = await claim(batch, granted, outgoing, context);
 
   const rows = historyBatch(fresh);
   const changed = fresh.flatMap(({ rows: members, placed: one }) => (members ? [one.command.conversation] : []));
   const stored = conversations.whileWriting(changed, history.write(rows, batch.signal));
   // Rejections are the caller's to see, through `durable`; until that is made, none may go unhandled.
   stored.catch(() => undefined);
-  const due = await enqueue(batch.partition, fresh, manyDevices, outgoing, context);
+  const due = await enqueue(batch.partition, fresh, outgoing, context);
   const queued = context.due.put(due);
   queued.catch(() => undefined);
   publish(outgoing, context);
@@ -111,22 +111,17 @@ function place(
 }
 
 /**
- * Claims each (sender, id), and asks in the same round trip which senders have more than one device. Fresh are the records that hold
- * their claim; a retry is answered with the first one's result, or refused where its content differs (decision 5).
+ * Claims each (sender, id). Fresh are the records that hold their claim; a retry is answered with the first one's result, or refused where its content differs (decision 5).
  */
 async function claim(
   batch: LogBatch,
   granted: readonly Granted[],
   outgoing: OutgoingBatch,
-  { inbox, memory }: MessagingContext,
-): Promise<{ fresh: Granted[]; repeated: Answer[]; manyDevices: Set<string> }> {
-  if (granted.length === 0) return { fresh: [], repeated: [], manyDevices: new Set() };
+  { memory }: MessagingContext,
+): Promise<{ fresh: Granted[]; repeated: Answer[] }> {
+  if (granted.length === 0) return { fresh: [], repeated: [] };
   const claims = granted.map(({ placed }) => claimOf(placed.command, placed.position));
-  const users = [...new Set(granted.flatMap(({ ownCopyTo }) => ownCopyTo ?? []))];
-  const [held, devices] = await Promise.all([
-    memory.claim(batch, claims),
-    inbox.run(users.map((user) => inbox.activeDevicesCall(user))),
-  ]);
+  const held = await memory.claim(batch, claims);
   const fresh: Granted[] = [];
   const repeated: Answer[] = [];
   granted.forEach((one, i) => {
@@ -138,7 +133,7 @@ async function claim(
       repeated.push({ ...one.placed, position: first.position, conversation: first.conversation });
     } else reject(outgoing, command, 'duplicate_conflict', 'this id was sent before with other content');
   });
-  return { fresh, repeated, manyDevices: new Set(users.filter((_, i) => Number(devices[i]) > 1)) };
+  return { fresh, repeated };
 }
 
 function historyBatch(fresh: readonly Granted[]): HistoryBatch {
@@ -162,7 +157,6 @@ function historyBatch(fresh: readonly Granted[]): HistoryBatch {
 async function enqueue(
   partition: number,
   fresh: readonly Granted[],
-  manyDevices: ReadonlySet<string>,
   outgoing: OutgoingBatch,
   { inbox, leases, redeliverAfterMs, notUrgentMs }: MessagingContext,
 ): Promise<DueUser[]> {
@@ -179,17 +173,17 @@ async function enqueue(
     // A tombstone and a change of members wake nobody by themselves.
     const urgent = command.t === 'send' && command.urgent !== false;
     for (const user of recipients) give(user, { position, expiresAtMs, own: false, entry }, urgent);
-    if (ownCopyTo !== undefined && manyDevices.has(ownCopyTo)) {
-      give(ownCopyTo, { position, expiresAtMs, own: true, entry: ownCopy(entry) }, false);
-    }
+    // Also to who has one device: their inbox notes how far it has decided, for the next device to begin there.
+    if (ownCopyTo !== undefined) give(ownCopyTo, { position, expiresAtMs, own: true, entry: ownCopy(entry) }, false);
   }
   const users = [...perUser];
   const replies = await inbox.run(
     users.map(([user, { entries, urgent }]) => inbox.enqueueCall(user, partition, entries, urgent)),
   );
   const now = Date.now();
-  return users.map(([user, { entries, urgent }], i) => {
+  return users.flatMap(([user, { entries, urgent }], i) => {
     const reply = parseEnqueued(replies[i]!);
+    if (!reply.kept) return [];
     const added = entries.filter((_, k) => reply.added[k]);
     metrics.entries.inc(added.length);
     let reachable = reply.sessionCount - reply.live.length;

@@ -19,7 +19,7 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import type { RedisValue, ScriptCall } from '@restante/shared/runtime/redis';
 import type { CursorFlusher } from './cursors-dynamo.ts';
 import { metrics } from './events.ts';
-import { publishPaced, putBeginning, putClose, putPage } from './pages.ts';
+import { publishPaced, putBeginning, putClose, putForgotten, putPage } from './pages.ts';
 import type { Rebuilds } from './rebuilds.ts';
 import { onRedriven, type Redriven } from './redriven.ts';
 import { onSocialEvent, type SocialContext } from './social.ts';
@@ -211,8 +211,9 @@ function onRefill(
     case 'reset':
       after.replay.set(conn, { user, conn });
       return;
-    case 'close':
     case 'no-device':
+      return putForgotten(outgoing, slot, conn);
+    case 'close':
       return putClose(
         outgoing,
         slot,
@@ -303,6 +304,7 @@ async function replayAnew(
       const reply = parseReplay(value);
       if (reply.is === 'page') putBeginning(outgoing, reply);
       else if (reply.is === 'partial') after.rebuild.add(some[i]!.user);
+      else if (reply.is === 'no-device') putForgotten(outgoing, reply.slot, some[i]!.conn);
     });
   }
 }

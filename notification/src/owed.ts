@@ -52,7 +52,7 @@ export async function missingFrom(user: string, cut: Cut, context: OwedContext):
     if (entry.endsWith('"self":true}')) return false;
     return active.some(({ device, first, bornAt, start }) => {
       const cursor = cursors.get(`${device}#${conversation}`);
-      if (cursor !== undefined) return position > cursor;
+      if (cursor !== undefined) return position > cursor && position >= (start.get(partition) ?? 0);
       return first || (position >= (start.get(partition) ?? 0) && storedAt > bornAt + SLACK_MS);
     });
   });

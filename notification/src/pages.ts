@@ -30,6 +30,11 @@ export function putClose(outgoing: OutgoingBatch, slot: number, conn: string, na
   outgoing.add(slot, { t: 'close', conn, code: CLOSE[name].code, reason });
 }
 
+/** A connection whose device the inbox does not have: it was forgotten, or made while the inbox was rebuilt. A new one makes it. */
+export function putForgotten(outgoing: OutgoingBatch, slot: number, conn: string): void {
+  putClose(outgoing, slot, conn, 'draining', 'the inbox does not know this device: connect again');
+}
+
 /** Hints may be lost (decision 12): nobody waits for them. The producer keeps their order per gateway. */
 export function publish(outgoing: OutgoingBatch, producer: BatchingProducer, logger: Logger): void {
   send(outgoing, producer, logger);

@@ -65,7 +65,7 @@ type Platform = 'apns' | 'fcm';
 
 async function device(platform: Platform | undefined, user: string = randomUUID()): Promise<Push> {
   const name = randomUUID();
-  await ensureDevice(dynamo, user, name, Date.now(), async () => new Map());
+  await ensureDevice(dynamo, user, name, Date.now(), 'first', async () => new Map());
   if (platform) await setPush(dynamo, user, name, { platform, token: tokenOf(platform) });
   return asPush(user, name);
 }

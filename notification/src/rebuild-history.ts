@@ -29,33 +29,64 @@ export type HistoryQuery = {
 };
 
 /**
- * Below the cut, what a user was sent, in the order of the log's time. Of each conversation what they were a member for, at that
- * position; of what was deleted the tombstone alone (decisions 3, 4 and 11).
+ * Below the cut, what a user was sent, in the order of the log's time between the beginnings of two devices. Of each conversation what they were
+ * a member for, at that position; of what was deleted the tombstone alone (decisions 3, 4 and 11).
  */
 export async function readHistory(query: HistoryQuery, dynamo: DynamoDBClient): Promise<Kept[]> {
+  const begins = beginnings(query.devices);
   const kept: Kept[] = [];
   await pool(query.conversations, PARALLEL_CONVERSATIONS, async ({ conversation }) => {
-    kept.push(...(await readOne(conversation, query, dynamo)));
+    kept.push(...(await readOne(conversation, query, begins[1], dynamo)));
   });
-  return inOrder(kept);
+  return inOrder(kept, begins);
 }
 
-/** By the time of the log. In a partition the position rules: a broker's clock may be set back. */
-function inOrder(kept: Kept[]): Kept[] {
+/** By partition, the first position that is a device's. */
+type Beginning = ReadonlyMap<number, number>;
+
+/** Where devices begin, the oldest first. None before the one that was made before it: they were made one after the other. */
+function beginnings(devices: readonly DeviceRow[]): Beginning[] {
+  const sum = (start: Beginning) => [...start.values()].reduce((total, position) => total + position, 0);
+  let latest: Beginning = new Map();
+  return devices
+    .map(({ first, start }) => (first ? new Map<number, number>() : start))
+    .sort((a, b) => sum(a) - sum(b))
+    .map((start) => {
+      latest = new Map([...latest, ...[...start].map(([p, at]) => [p, Math.max(at, latest.get(p) ?? 0)] as const)]);
+      return latest;
+    });
+}
+
+/**
+ * What came before a device was made stands before all that came after, so that its cursor can pass it: it never had that, and would get it
+ * behind later ones. Else by the time of the log. In a partition the position rules: a broker's clock may be set back.
+ */
+function inOrder(kept: Kept[], begins: readonly Beginning[]): Kept[] {
+  const age = ({ partition, position }: Kept) =>
+    begins.filter((begin) => position >= (begin.get(partition) ?? 0)).length;
   const latest = new Map<number, number>();
   const timed = kept
     .sort((a, b) => a.position - b.position)
     .map((item) => {
       const at = Math.max(item.storedAt, latest.get(item.partition) ?? 0);
       latest.set(item.partition, at);
-      return { item, at };
+      return { item, at, age: age(item) };
     });
   return timed
-    .sort((a, b) => a.at - b.at || a.item.partition - b.item.partition || a.item.position - b.item.position)
+    .sort(
+      (a, b) =>
+        a.age - b.age || a.at - b.at || a.item.partition - b.item.partition || a.item.position - b.item.position,
+    )
     .map(({ item }) => item);
 }
 
-async function readOne(conversation: string, query: HistoryQuery, dynamo: DynamoDBClient): Promise<Kept[]> {
+/** @param ownFrom own copies begin where the user's second device did: earlier ones would come behind what the first has had since */
+async function readOne(
+  conversation: string,
+  query: HistoryQuery,
+  ownFrom: Beginning | undefined,
+  dynamo: DynamoDBClient,
+): Promise<Kept[]> {
   const { user, devices, cursors, cut, partitionFor, most } = query;
   const partition = partitionFor(conversation);
   // What every device has acked need not be read.
@@ -63,7 +94,6 @@ async function readOne(conversation: string, query: HistoryQuery, dynamo: Dynamo
     devices.length === 0
       ? -1
       : Math.min(...devices.map(({ device }) => cursors.get(`${device}#${conversation}`) ?? -1));
-  const ownFrom = ownCopiesFrom(devices)?.get(partition);
   const [group, deleted, items] = await Promise.all([
     conversation.startsWith('grp:') ? readGroup(dynamo, conversation) : undefined,
     readDeleted(dynamo, conversation, after),
@@ -71,15 +101,8 @@ async function readOne(conversation: string, query: HistoryQuery, dynamo: Dynamo
   ]);
   return items.flatMap((item) => {
     if (deleted.has(item.position)) return [];
-    return toKept(user, item, partition, conversation, group, ownFrom) ?? [];
+    return toKept(user, item, partition, conversation, group, ownFrom && (ownFrom.get(partition) ?? 0)) ?? [];
   });
-}
-
-/** Own copies begin where the user's second device did: earlier ones would come behind what the first has had since. */
-function ownCopiesFrom(devices: readonly DeviceRow[]): ReadonlyMap<number, number> | undefined {
-  if (devices.length < 2) return undefined;
-  const sum = ({ start }: DeviceRow) => [...start.values()].reduce((total, position) => total + position, 0);
-  return devices.filter(({ first }) => !first).sort((a, b) => sum(a) - sum(b))[0]?.start;
 }
 
 type HistoryItem = { position: number; entry: EntryText };

@@ -101,22 +101,22 @@ async function write(world: World): Promise<void> {
   ]);
 }
 
-/** What the user is sent of a record, if anything: own copies only with several devices, and from the history only since there were. */
+/** What the user is sent of a record, if anything: own copies only with several devices, and only since there were. */
 function shown(world: World, { conversation, partition, position, from, entry }: Logged): string | undefined {
-  const { user, group, devices, cut } = world;
+  const { user, group } = world;
   if (conversation === group.conversation && (position < group.joined || position >= group.left)) return undefined;
   if (from !== user || conversation === directConversation(user, user)) return entry;
-  if (devices.length < 2) return undefined;
-  const second = devices.find(({ first }) => !first)?.start.get(partition);
-  return position >= cut.get(partition)! || (second !== undefined && position >= second) ? ownCopy(entry) : undefined;
+  return before(world, partition, position) > 1 ? ownCopy(entry) : undefined;
 }
+/** How many devices there were when a record was handled. */
+const before = ({ devices }: World, partition: number, position: number): number =>
+  devices.filter(({ first, start }) => first || start.get(partition)! <= position).length;
 const acked = ({ first, start, cursors, marks }: Device, { conversation, partition, position }: Logged): boolean => {
   const cursor = Math.max(cursors.get(conversation) ?? -1, marks.get(conversation) ?? -1);
-  if (cursor >= 0) return position <= cursor;
-  return !first && position < start.get(partition)!;
+  return position <= cursor || (!first && position < start.get(partition)!);
 };
 
-/** The history below the cut that some device has not acked, in the order of the log's time; then what the inbox had. */
+/** The history below the cut that some device has not acked, from one device's making to the next in the order of the log's time; then what the inbox had. */
 function expected(world: World): Logged[] {
   const { log, devices, cut } = world;
   const deleted = new Set(
@@ -125,10 +125,11 @@ function expected(world: World): Logged[] {
   function above({ partition, position }: Logged): boolean {
     return position >= cut.get(partition)!;
   }
+  const age = (one: Logged) => before(world, one.partition, one.position);
   const owed = log
     .filter((one) => !above(one) && !deleted.has(key(one, one.position)) && shown(world, one) !== undefined)
     .filter((one) => devices.length === 0 || devices.some((device) => !acked(device, one)))
-    .sort((a, b) => a.storedAt - b.storedAt || a.partition - b.partition || a.position - b.position);
+    .sort((a, b) => age(a) - age(b) || a.storedAt - b.storedAt || a.partition - b.partition || a.position - b.position);
   return [...owed, ...log.filter((one) => above(one) && shown(world, one) !== undefined)];
 }
 const key = ({ conversation }: Logged, position: number) => `${conversation} ${position}`;
@@ -143,18 +144,18 @@ const deviceSpec = fc.record({
   first: fc.boolean(),
   cursors: fc.array(fc.option(fc.nat({ max: 30 })), { minLength: 4, maxLength: 4 }),
   inRedis: fc.boolean(),
+  /** How many positions of each partition came after the device before it was made, and before this one was. */
+  after: fc.tuple(fc.nat({ max: 12 }), fc.nat({ max: 12 })),
 });
 const worldSpec = fc.record({
   records: fc.array(record, { maxLength: 25, size: 'max' }),
-  /** So many records were there when the devices were made. */
-  aged: fc.nat({ max: 25 }),
   devices: fc.array(deviceSpec, { maxLength: 3 }),
   cuts: fc.tuple(fc.nat({ max: 30 }), fc.nat({ max: 30 })),
   group: fc.tuple(fc.nat({ max: 10 }), fc.nat({ max: 30 })),
 });
 type WorldSpec = typeof worldSpec extends fc.Arbitrary<infer T> ? T : never;
 
-function build({ records, aged, devices, cuts, group }: WorldSpec): World {
+function build({ records, devices, cuts, group }: WorldSpec): World {
   const id = randomUUID().slice(0, 12);
   const user = `alice-${id}`;
   const conversations = [
@@ -165,8 +166,7 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
   ];
   const offsets = [0, 0];
   const log: Logged[] = [];
-  const ends = () => new Map(offsets.map((offset, partition) => [partition, positionOf(1, offset + 1)]));
-  let start = ends();
+  const made = [0, 0];
   records.forEach(({ where, own, deletes, gap }, i) => {
     const conversation = conversations[where]!;
     const partition = where % 2;
@@ -190,14 +190,18 @@ function build({ records, aged, devices, cuts, group }: WorldSpec): World {
       entry,
       ...(target === undefined ? {} : { deletes: target }),
     });
-    if (i < aged) start = ends();
   });
   const cut: Cut = new Map(cuts.map((offset, partition) => [partition, positionOf(1, offset)]));
   return {
     user,
     log,
     cut,
-    devices: devices.map(({ first, cursors, inRedis }, i) => {
+    devices: devices.map(({ first, cursors, inRedis, after }, i) => {
+      if (!first)
+        after.forEach((count, partition) => {
+          made[partition]! += count;
+        });
+      const start = new Map(first ? [] : made.map((offset, partition) => [partition, positionOf(1, offset)]));
       const positions = new Map(
         cursors.flatMap((offset, c) => (offset === null ? [] : [[conversations[c]!, positionOf(1, offset)] as const])),
       );
@@ -248,6 +252,9 @@ describe('a rebuild', () => {
         for (const device of world.devices) {
           const prefix = below.findIndex((one) => !acked(device, one));
           expect(await rig.cursor(device.device)).toBe(prefix === -1 ? below.length : prefix);
+          // What came before it was made would come behind what it has had since.
+          const given = prefix === -1 ? [] : below.slice(prefix);
+          expect(given.filter((one) => !device.first && one.position < device.start.get(one.partition)!)).toEqual([]);
         }
         expect(await run(world)).toBeUndefined();
       }),
@@ -260,12 +267,10 @@ describe('a rebuild', () => {
       records: Array.from({ length: 8 }, (_, i) => ({
         where: i % 2,
         own: false,
-        copied: undefined,
         deletes: null,
         gap: 1,
       })),
-      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false }],
-      aged: 0,
+      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] }],
       cuts: [9, 9],
       group: [0, 30],
     });
@@ -283,10 +288,9 @@ describe('a rebuild', () => {
     const world = build({
       records: Array.from({ length: 7 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
       devices: [
-        { first: true, cursors: [null, null, null, null], inRedis: false },
-        { first: true, cursors: [5, null, null, null], inRedis: true },
+        { first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] },
+        { first: true, cursors: [5, null, null, null], inRedis: true, after: [0, 0] },
       ],
-      aged: 0,
       cuts: [8, 8],
       group: [0, 30],
     });
@@ -303,7 +307,6 @@ describe('a rebuild', () => {
     const world = build({
       records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
       devices: [],
-      aged: 0,
       cuts: [9, 9],
       group: [0, 30],
     });
@@ -320,8 +323,7 @@ describe('a rebuild', () => {
   it('of one inbox by several at once is done once', async () => {
     const world = build({
       records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
-      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false }],
-      aged: 0,
+      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] }],
       cuts: [9, 9],
       group: [0, 30],
     });
@@ -337,8 +339,7 @@ describe('a rebuild', () => {
   it('reads the devices and cursors that were written', async () => {
     const world = build({
       records: [{ where: 0, own: false, deletes: null, gap: 1 }],
-      devices: [{ first: true, cursors: [7, null, 3, null], inRedis: false }],
-      aged: 0,
+      devices: [{ first: true, cursors: [7, null, 3, null], inRedis: false, after: [0, 0] }],
       cuts: [0, 0],
       group: [0, 30],
     });

@@ -40,8 +40,12 @@ export async function rebuild(
       await sleep(BUSY_POLL_MS, signal);
       continue;
     }
+    const known = new Set((await readDevices(context.dynamo, user)).map(({ device }) => device));
     const cut = await context.barrier.passed(signal);
-    const swapped = await swap(user, token, begun, cut, context);
+    const rows = await readDevices(context.dynamo, user);
+    // One that was made meanwhile may start where the log ended after the cut: with it, from the beginning.
+    if (rows.some(({ device }) => !known.has(device))) continue;
+    const swapped = await swap(user, token, begun, { cut, rows }, context);
     if (swapped) return swapped;
   }
 }
@@ -65,20 +69,15 @@ async function swap(
   user: string,
   token: string,
   begun: Begun,
-  cut: Cut,
+  { cut, rows }: { cut: Cut; rows: DeviceRow[] },
   context: RebuildContext,
 ): Promise<string[] | undefined> {
   const { inbox, dynamo } = context;
-  const [rows, cursors, conversations] = await Promise.all([
-    readDevices(dynamo, user),
-    readCursors(dynamo, user),
-    readMemberships(dynamo, user),
-  ]);
+  const [cursors, conversations] = await Promise.all([readCursors(dynamo, user), readMemberships(dynamo, user)]);
   for (const [field, position] of begun.marks) cursors.set(field, Math.max(position, cursors.get(field) ?? -1));
   const devices = rows.sort((a, b) => b.seenAt - a.seenAt).slice(0, inbox.limits.maxDevices);
   const acked = (row: DeviceRow, item: Kept): boolean => {
-    const cursor = cursors.get(`${row.device}#${item.conversation}`);
-    if (cursor !== undefined) return item.position <= cursor;
+    if (item.position <= (cursors.get(`${row.device}#${item.conversation}`) ?? -1)) return true;
     return !row.first && item.position < (row.start.get(item.partition) ?? 0);
   };
   const kept = await readHistory(

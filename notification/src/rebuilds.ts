@@ -5,7 +5,7 @@ import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { metrics } from './events.ts';
-import { publish, putBeginning } from './pages.ts';
+import { publish, putBeginning, putForgotten } from './pages.ts';
 import { type RebuildContext, rebuild } from './rebuild.ts';
 
 const PARALLEL_REBUILDS = 16;
@@ -80,7 +80,10 @@ export class Rebuilds {
     const { inbox } = this.#context;
     const replies = await inbox.run(connections.map((conn) => inbox.replayCall(user, conn, true)));
     const outgoing = new OutgoingBatch();
-    for (const reply of replies.map(parseReplay)) if (reply.is === 'page') putBeginning(outgoing, reply);
+    replies.map(parseReplay).forEach((reply, i) => {
+      if (reply.is === 'page') putBeginning(outgoing, reply);
+      else if (reply.is === 'no-device') putForgotten(outgoing, reply.slot, connections[i]!);
+    });
     publish(outgoing, this.#producer, this.#logger);
   }
 }

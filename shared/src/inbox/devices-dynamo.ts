@@ -6,11 +6,13 @@ import {
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import type { Item } from '../runtime/dynamo.ts';
+import type { DeviceStart } from './inbox-redis.ts';
 
 /**
  * A device as it was made: kept durable before its first welcome, so that a rebuild knows where it starts.
- * `first`: the user's first device, which starts at the first entry ever kept. Others start where the log ended when they were made, partition
- * by partition: no clock is asked, for it may be set wrong by more than any slack (decision 11).
+ * `first`: the user's first device, which starts at the first entry ever kept. Others start, partition by partition, after what their user's
+ * inbox had decided on when it made them; where there was no whole inbox to ask, where the log ended. No clock is asked, for it may be set
+ * wrong by more than any slack (decision 11).
  */
 export type DeviceRow = {
   device: string;
@@ -112,17 +114,40 @@ async function updateToken(
 /** The position that the next record of each partition of the log will get. */
 export type LogEnds = () => Promise<ReadonlyMap<number, number>>;
 
-/** Makes the row of a device that has none yet. Two makers at once leave one row: the first. */
+type Start = Pick<DeviceRow, 'first' | 'start'>;
+
+/** As the scripts write it: by number of partition. */
+export function startText({ first, start }: Start): DeviceStart {
+  if (first) return 'first';
+  return `after ${[...start]
+    .sort(([a], [b]) => a - b)
+    .map(([partition, at]) => `${partition}:${at}`)
+    .join(',')}`;
+}
+
+function parseStart(text: DeviceStart): Start {
+  const start = new Map([...text.matchAll(/(\d+):(\d+)/g)].map(([, partition, at]) => [Number(partition), Number(at)]));
+  return { first: text === 'first', start };
+}
+
+/**
+ * Makes the row of a device that has none yet. Two makers at once leave one row: the first.
+ * @param noted where the inbox says that it starts; '' where that is lost or partial: the log's ends are asked then
+ * @returns where the row says that it starts, which is to be told to the inbox
+ */
 export async function ensureDevice(
   client: DynamoDBClient,
   user: string,
   device: string,
   now: number,
+  noted: DeviceStart | '',
   logEnds: LogEnds,
-): Promise<void> {
+): Promise<DeviceStart> {
   const rows = await readDevices(client, user);
-  if (rows.some((row) => row.device === device)) return;
-  const start = rows.length === 0 ? new Map<number, number>() : await logEnds();
+  const known = rows.find((row) => row.device === device);
+  if (known) return startText(known);
+  const made = noted === '' ? await startByLog(rows.length === 0, logEnds) : parseStart(noted);
+  const { first, start } = made;
   try {
     await client.send(
       new PutItemCommand({
@@ -132,16 +157,22 @@ export async function ensureDevice(
           device: { S: device },
           bornAt: { N: String(now) },
           seenAt: { N: String(now) },
-          first: { BOOL: rows.length === 0 },
+          first: { BOOL: first },
           start: { M: Object.fromEntries([...start].map(([partition, at]) => [String(partition), { N: String(at) }])) },
         },
         ConditionExpression: 'attribute_not_exists(#d)',
         ExpressionAttributeNames: { '#d': 'device' },
       }),
     );
+    return startText(made);
   } catch (error) {
     if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
+    return ensureDevice(client, user, device, now, noted, logEnds);
   }
+}
+
+async function startByLog(first: boolean, logEnds: LogEnds): Promise<Start> {
+  return { first, start: first ? new Map<number, number>() : await logEnds() };
 }
 
 export async function deleteDevice(client: DynamoDBClient, user: string, device: string): Promise<void> {

@@ -106,10 +106,26 @@ describe('hints for live sessions', () => {
 describe("the sender's own copies", () => {
   const own = (position: number) => inboxEntry(position, { own: true });
 
-  it('are left out with one active device, and their positions are not passed', async () => {
+  it('are left out with one active device', async () => {
     await rig.wholeWith('d1');
     expect(await rig.enqueue([own(1), 2, own(3)])).toMatchObject({ tail: 1, added: [false, true, false] });
     expect(await rig.listed()).toEqual([2]);
+  });
+
+  it('that were left out stay so: the second device begins behind them, and no replay brings them to it', async () => {
+    await rig.wholeWith('d1');
+    expect(await rig.enqueue([own(5)], 2)).toMatchObject({ kept: false });
+    expect(await rig.connect('d2', 'c-d2', { row: '' })).toMatchObject({ start: 'after 2:6' });
+    expect(await rig.enqueue([own(5), own(7)], 2)).toMatchObject({ added: [false, true] });
+    expect(await rig.listed()).toEqual([7]);
+  });
+
+  it('alone make no inbox: a rebuild finds them in the history', async () => {
+    rig.newUser();
+    expect(await rig.enqueue([own(1)])).toMatchObject({ kept: false });
+    expect(await rig.dueCheck()).toEqual({ is: 'none' });
+    await rig.enqueue([2]);
+    expect(await rig.enqueue([own(3)])).toMatchObject({ kept: true, partial: true, added: [true] });
   });
 
   it('are put in with two', async () => {
@@ -121,7 +137,8 @@ describe("the sender's own copies", () => {
     await rig.wholeWith('d1', 'd2');
     await rig.disconnect('c-d2');
     await rig.unseen('d2', 7200);
-    expect(await rig.enqueue([own(1)])).toMatchObject({ tail: 0, added: [false] });
+    expect(await rig.enqueue([own(1)])).toMatchObject({ kept: false });
+    expect(await rig.listed()).toEqual([]);
   });
 });
 

@@ -25,7 +25,6 @@ const scripts: Record<string, () => Promise<unknown>> = {
   'assert-session': () => rig.assert('c-d1', gen),
   'due-check': () => rig.dueCheck(),
   'due-note': () => rig.one(Number, rig.inbox.dueNoteCall(rig.user, gen, { probedCursor: 0, tries: 0 })),
-  'active-devices': () => rig.one(Number, rig.inbox.activeDevicesCall(rig.user)),
   'rebuild-begin': () => rig.rebuildBegin(),
 };
 const names = Object.keys(scripts);

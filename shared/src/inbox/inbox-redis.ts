@@ -10,6 +10,8 @@ export const newGeneration = (): number => randomInt(1, 2 ** 48 - 1) * 16 + rand
 export type InboxEntry = { position: number; expiresAtMs: number; own: boolean; entry: EntryText };
 export type LiveHint = { conn: string; slot: number; lease: string; fromSeq: number; toSeq: number };
 export type Enqueued = {
+  /** False where these were own copies alone, which nobody keeps: nothing is due for them. */
+  kept: boolean;
   gen: number;
   /** Seq before the first entry that was added. */
   before: number;
@@ -39,8 +41,17 @@ export type Released = Page & {
   tail: number;
 };
 
+/**
+ * Where a device starts, as its durable row and the scripts compare it: `first`, or `after ` and partition:position, by commas, of the first
+ * position in each source partition that is after its making.
+ */
+export type DeviceStart = string;
+
+/** The device is not known to be durable: its row is to say `start`, which only the log can tell where it is ''. */
+export type NewDevice = { is: 'new'; start: DeviceStart | ''; yieldedDevice: string | undefined };
+
 export type ConnectReply =
-  | { is: 'new' }
+  | NewDevice
   | { is: 'too-many' }
   | {
       is: 'ok' | 'partial';
@@ -48,12 +59,11 @@ export type ConnectReply =
       acked: number;
       tail: number;
       replaced: { conn: string; slot: number } | undefined;
-      yieldedDevice: string | undefined;
       poisonSeq: number | undefined;
     };
 export type ReplayReply =
   | { is: 'gone' }
-  | { is: 'no-device' }
+  | { is: 'no-device'; slot: number }
   | { is: 'partial' }
   | { is: 'page'; acked: number; page: Released };
 export type AckReply =
@@ -64,7 +74,7 @@ export type AckReply =
 export type NackReply = AckReply | { is: 'entry'; entry: EntryText };
 export type RefillReply = ReplayReply | { is: 'reset' } | { is: 'close'; slot: number };
 export type SyncReply =
-  | { is: 'new' }
+  | NewDevice
   | { is: 'partial' }
   | { is: 'too-many' }
   | {
@@ -74,7 +84,6 @@ export type SyncReply =
       tail: number;
       high: number;
       reached: number;
-      yieldedDevice: string | undefined;
       page: Page;
     };
 
@@ -110,16 +119,17 @@ export class Inbox {
     return this.#call('enqueue', user, args);
   }
 
+  /** @param row where the device's durable row says that it starts, '' before that is known */
   connectCall(
     user: string,
     device: string,
     conn: string,
     slot: number,
     lease: string,
-    make: boolean,
+    row: DeviceStart | '',
     maxConnections: number,
   ): ScriptCall {
-    return this.#call('connect', user, [newGeneration(), device, conn, slot, lease, make ? 1 : 0, maxConnections]);
+    return this.#call('connect', user, [newGeneration(), device, conn, slot, lease, row, maxConnections]);
   }
 
   /** @param anew from the device's cursor, whatever was released on this connection before (after a reset) */
@@ -148,8 +158,9 @@ export class Inbox {
     return this.#call('refill', user, [conn, gen, from]);
   }
 
-  syncCall(user: string, device: string, make: boolean, limit: number): ScriptCall {
-    return this.#call('sync', user, [newGeneration(), device, make ? 1 : 0, limit]);
+  /** @param row as for `connectCall` */
+  syncCall(user: string, device: string, row: DeviceStart | '', limit: number): ScriptCall {
+    return this.#call('sync', user, [newGeneration(), device, row, limit]);
   }
 
   ackIdsCall(user: string, device: string, ids: readonly { from: string; id: string }[]): ScriptCall {
@@ -167,11 +178,6 @@ export class Inbox {
 
   forgetDeviceCall(user: string, device: string): ScriptCall {
     return this.#call('forget-device', user, [device]);
-  }
-
-  /** Reply: how many devices of the user are active. */
-  activeDevicesCall(user: string): ScriptCall {
-    return this.#call('active-devices', user, []);
   }
 
   dueCheckCall(user: string): ScriptCall {
@@ -245,6 +251,8 @@ const strings = (value: RedisValue): string[] => value as string[];
 
 export function parseEnqueued(value: RedisValue): Enqueued {
   const [gen, before, tail, partial, added, sessionCount, ...rest] = strings(value);
+  if (gen === 'none')
+    return { kept: false, gen: 0, before: 0, tail: 0, partial: true, added: [], sessionCount: 0, live: [] };
   const live: LiveHint[] = [];
   for (let i = 0; i < rest.length; i += 5) {
     live.push({
@@ -256,6 +264,7 @@ export function parseEnqueued(value: RedisValue): Enqueued {
     });
   }
   return {
+    kept: true,
     gen: Number(gen),
     before: Number(before),
     tail: Number(tail),
@@ -296,23 +305,29 @@ function parseReleased([conn, slot, gen, mode, high, tail, ...page]: string[]): 
   };
 }
 
+function parseNew(value: RedisValue): NewDevice {
+  const [, start = '', yielded = ''] = strings(value);
+  return { is: 'new', start, yieldedDevice: yielded === '' ? undefined : yielded };
+}
+
 export function parseConnect(value: RedisValue): ConnectReply {
-  const [is, gen, acked, tail, replaced, slot, yielded, poison] = strings(value);
-  if (is === 'new' || is === 'too-many') return { is };
+  const [is, gen, acked, tail, replaced, slot, poison] = strings(value);
+  if (is === 'new') return parseNew(value);
+  if (is === 'too-many') return { is };
   return {
     is: is as 'ok' | 'partial',
     gen: Number(gen),
     acked: Number(acked),
     tail: Number(tail),
     replaced: replaced === '' ? undefined : { conn: replaced!, slot: Number(slot) },
-    yieldedDevice: yielded === '' ? undefined : yielded,
     poisonSeq: poison === '' ? undefined : Number(poison),
   };
 }
 
 export function parseReplay(value: RedisValue): ReplayReply {
   const [is, acked, ...rest] = strings(value);
-  return is === 'page' ? { is, acked: Number(acked), page: parseReleased(rest) } : { is: is as 'gone' };
+  if (is === 'page') return { is, acked: Number(acked), page: parseReleased(rest) };
+  return is === 'no-device' ? { is, slot: Number(acked) } : { is: is as 'gone' };
 }
 
 export function parseAck(value: RedisValue): AckReply {
@@ -340,7 +355,8 @@ export function parseDisconnect(value: RedisValue): { gen: number; seq: number }
 }
 
 export function parseSync(value: RedisValue): SyncReply {
-  const [is, gen, acked, tail, high, reached, yielded, ...page] = strings(value);
+  const [is, gen, acked, tail, high, reached, ...page] = strings(value);
+  if (is === 'new') return parseNew(value);
   if (is !== 'page') return { is: is as 'partial' };
   return {
     is,
@@ -349,7 +365,6 @@ export function parseSync(value: RedisValue): SyncReply {
     tail: Number(tail),
     high: Number(high),
     reached: Number(reached),
-    yieldedDevice: yielded === '' ? undefined : yielded,
     page: parsePage(page),
   };
 }

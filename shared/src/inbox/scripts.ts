@@ -37,7 +37,6 @@ const USER_SCRIPTS = [
   'due-note',
   'acked-marks',
   'flushed',
-  'active-devices',
   'message-facts',
   'forget-device',
 ] as const;

@@ -8,10 +8,10 @@ afterAll(() => rig.close());
 it('makes the device once its row is durable, as a connection does', async () => {
   await rig.whole();
   await rig.enqueue([1]);
-  expect(await rig.sync('d1', { make: false })).toEqual({ is: 'new' });
+  expect(await rig.sync('d1', { row: '' })).toMatchObject({ is: 'new', start: 'first' });
   expect(await rig.sync('d1')).toMatchObject({ is: 'page', acked: 0, tail: 1, high: 0, reached: 1 });
   expect(await rig.sync('d2')).toMatchObject({ acked: 1, reached: 1, page: { entries: [] } });
-  expect(await rig.sync('d1', { make: false })).toMatchObject({ is: 'page' });
+  expect(await rig.sync('d1', { row: '' })).toMatchObject({ is: 'page' });
 });
 
 it('takes nothing out, and marks what it gives again as replayed', async () => {
@@ -38,7 +38,8 @@ it('keeps to the bound on devices', async () => {
   await rig.whole();
   for (const device of ['d1', 'd2', 'd3']) await rig.sync(device);
   await rig.unseen('d2', 100);
-  expect(await rig.sync('d4')).toMatchObject({ is: 'page', yieldedDevice: 'd2' });
+  expect(await rig.sync('d4', { row: '' })).toMatchObject({ is: 'new', yieldedDevice: 'd2' });
+  expect(await rig.sync('d4')).toMatchObject({ is: 'page' });
   expect(await rig.cursor('d2')).toBeUndefined();
   for (const device of ['d1', 'd3', 'd4']) await rig.live(device);
   expect(await rig.sync('d5')).toEqual({ is: 'too-many' });

@@ -57,6 +57,9 @@ export const inboxEntry = (position: number, more: Partial<InboxEntry> = {}): In
 export const positions = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
+/** A row that was made while there was no whole inbox to ask. */
+export const ROW_BY_LOG = 'after 0:1';
+
 export type Meta = Record<string, string>;
 export type RebuildOptions = {
   token?: string;
@@ -126,8 +129,16 @@ export class InboxRig {
     return this.one(parseEnqueued, this.inbox.enqueueCall(this.user, partition, given));
   }
 
-  connect(device: string, conn = `c-${device}`, { make = true, max = 20, slot = 1, lease = 'lease' } = {}) {
-    return this.one(parseConnect, this.inbox.connectCall(this.user, device, conn, slot, lease, make, max));
+  /** @param row what the device's row says, undefined for a gateway's two steps: made, and then durable as the inbox has noted it */
+  async connect(
+    device: string,
+    conn = `c-${device}`,
+    { row, max = 20, slot = 1, lease = 'lease' }: { row?: string; max?: number; slot?: number; lease?: string } = {},
+  ) {
+    const once = (known: string) =>
+      this.one(parseConnect, this.inbox.connectCall(this.user, device, conn, slot, lease, known, max));
+    const reply = await once(row ?? '');
+    return row === undefined && reply.is === 'new' ? once(reply.start || ROW_BY_LOG) : reply;
   }
 
   replay(conn: string, anew = false) {
@@ -155,8 +166,11 @@ export class InboxRig {
     return this.one(parseRefill, this.inbox.refillCall(this.user, conn, gen, from));
   }
 
-  sync(device: string, { make = true, limit = 100 } = {}) {
-    return this.one(parseSync, this.inbox.syncCall(this.user, device, make, limit));
+  /** @param row as for `connect` */
+  async sync(device: string, { row, limit = 100 }: { row?: string; limit?: number } = {}) {
+    const once = (known: string) => this.one(parseSync, this.inbox.syncCall(this.user, device, known, limit));
+    const reply = await once(row ?? '');
+    return row === undefined && reply.is === 'new' ? once(reply.start || ROW_BY_LOG) : reply;
   }
 
   assert(conn: string, gen: number | undefined) {

@@ -1,29 +1,28 @@
 -- Registers a connection, replaces the device's older one, and says where the device stands.
 -- ARGV[2] generation for a new inbox   ARGV[3] device   ARGV[4] connection   ARGV[5] slot   ARGV[6] lease
--- ARGV[7] 1: the device's row is durable, make the device   ARGV[8] most connections of a user
--- Reply: 'new' (nothing was done: make the row, call again), 'too-many', or
---   'partial' (registered; the inbox must be rebuilt first) | 'ok', then gen, acked, tail, replaced connection and slot, device that yielded, seq that its
+-- ARGV[7] where the device's durable row says that it starts, '' where none is known   ARGV[8] most connections of a user
+-- Reply: 'new', start, device that yielded (nobody is registered: make the row say this, call again with what it says; start '' where only
+--   the log can tell), 'too-many', or
+--   'partial' (registered; the inbox must be rebuilt first) | 'ok', then gen, acked, tail, replaced connection and slot, seq that its
 --   last connections all left alone unacked ('' where none)
 writeAtMaxmemory()
 local m = open(ARGV[2])
 local device, conn = ARGV[3], ARGV[4]
-local d = m.devices[device]
-if ARGV[7] ~= '1' and (m.partial or not d) then return { 'new' } end
-local others, replaced, replacedSlot, yielded, poison = 0, '', '', '', ''
+local others, own = 0, {}
 for _, c in ipairs(sessions()) do
-  if c[2].device == device then
-    replaced, replacedSlot = c[1], c[2].slot
-    poison = endSession(m, c[2]) or poison
-  else
-    others = others + 1
-  end
+  if c[2].device == device then own[#own + 1] = c else others = others + 1 end
 end
 if others >= tonumber(ARGV[8]) then return { 'too-many' } end
-if not m.partial and not d then
-  d, yielded = makeDevice(m, device)
-  if not d then return { 'too-many' } end
+local d, why, start, yielded = agreedDevice(m, device, ARGV[7])
+if why == 'new' then return { 'new', start, yielded } end
+if why == 'too-many' then return { 'too-many' } end
+d = d or m.devices[device]
+local replaced, replacedSlot, poison = '', '', ''
+for _, c in ipairs(own) do
+  replaced, replacedSlot = c[1], c[2].slot
+  poison = endSession(m, c[2]) or poison
+  call('HDEL', SESSIONS, replaced)
 end
-if replaced ~= '' then call('HDEL', SESSIONS, replaced) end
 if d then
   d.seen = NOW
   saveDevices(m)
@@ -31,4 +30,4 @@ if d then
 end
 saveSession(conn, { slot = ARGV[5], lease = ARGV[6], device = device, mode = 'd', at = NOW, since = NOW })
 call('PEXPIRE', SESSIONS, SESSION_MS)
-return { m.partial and 'partial' or 'ok', m.gen, d and int(d.cursor) or '0', int(m.tail), replaced, replacedSlot, yielded, poison }
+return { m.partial and 'partial' or 'ok', m.gen, d and int(d.cursor) or '0', int(m.tail), replaced, replacedSlot, poison }

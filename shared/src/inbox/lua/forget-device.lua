@@ -16,7 +16,7 @@ m.devices[ARGV[2]] = nil
 for i, name in ipairs(m.order) do
   if name == ARGV[2] then table.remove(m.order, i) break end
 end
-call('HDEL', META, 'poison:' .. ARGV[2])
+call('HDEL', META, 'poison:' .. ARGV[2], 'start:' .. ARGV[2])
 trimAcked(m)
 saveList(m)
 saveDevices(m)

@@ -2,7 +2,8 @@
 -- MAX_BYTES, WINDOW, PAGE_ENTRIES, PAGE_BYTES, DEVICE_RETENTION_MS, MAX_DEVICES, SESSION_MS, POISON_* (scripts.ts).
 --
 -- KEYS[1] inbox:{user}            list of elements, oldest first; the element at index i has seq base + 1 + i
--- KEYS[2] inbox:{user}:meta       hash: gen, store, base, tail, bytes, partial, devices, over, overconv, aged, tries, p<partition>
+-- KEYS[2] inbox:{user}:meta       hash: gen, store, base, tail, bytes, partial, devices, over, overconv, aged, tries, p<partition>,
+--   start:<device> (of one whose row is not known to be durable yet)
 -- KEYS[3] sessions:{user}         hash: connection -> slot,lease,device,mode,sent,at,since
 -- KEYS[4] inbox:{user}:acked      hash: device#conversation -> position acked, until DynamoDB has it
 -- ARGV[1] identity of the store that the caller is connected to (run id and replication id)
@@ -104,11 +105,25 @@ local function sessions()
   return out
 end
 
--- Makes a device in a whole inbox: the first starts at the first entry ever kept, a later one at the tail. Beyond the bound the longest
+-- After what a device that is made now begins: the first position of each source partition that this inbox has not decided on yet.
+local function startNow()
+  local fields, marks, parts = call('HGETALL', META), {}, {}
+  for i = 1, #fields, 2 do
+    local partition, last = string.match(fields[i], '^p(%d+)$'), tonumber(fields[i + 1])
+    if partition and last then marks[#marks + 1] = { tonumber(partition), last } end
+  end
+  table.sort(marks, function(a, b) return a[1] < b[1] end)
+  for _, mark in ipairs(marks) do parts[#parts + 1] = int(mark[1]) .. ':' .. int(mark[2] + 1) end
+  return 'after ' .. table.concat(parts, ',')
+end
+
+-- Makes a device in a whole inbox: the first starts at the first entry ever kept, a later one at the tail. What that is in the log is noted in
+-- the same step, so that a rebuild, which knows the log alone, gives it neither more nor less (decision 11). Beyond the bound the longest
 -- unseen yields, but none that is connected: two would take each other's place for ever.
 -- Returns it and the name of the one that yielded ('' where none), or nil where all others are connected. The caller saves the devices.
 local function makeDevice(m, name)
-  local cursor, yielded = #m.order == 0 and 0 or m.tail, ''
+  local cursor, start, yielded = m.tail, nil, ''
+  if #m.order == 0 then cursor, start = 0, 'first' else start = startNow() end
   if #m.order >= MAX_DEVICES then
     local connected, unseen = {}, nil
     for _, c in ipairs(sessions()) do connected[c[2].device] = true end
@@ -118,11 +133,39 @@ local function makeDevice(m, name)
     if not unseen then return nil end
     yielded = table.remove(m.order, unseen)
     m.devices[yielded] = nil
-    call('HDEL', META, 'poison:' .. yielded)
+    call('HDEL', META, 'poison:' .. yielded, 'start:' .. yielded)
   end
+  call('HSET', META, 'start:' .. name, start)
   m.devices[name] = { cursor = cursor, seen = NOW, high = 0, skips = '' }
   m.order[#m.order + 1] = name
   return m.devices[name], yielded
+end
+
+-- The device, once its durable row and this inbox say the same of where it starts. `row`: what the row says, '' before it is known to be there.
+-- Returns it; or nil and 'new' with what the row is to say ('' where only the log can tell) and the device that yielded, nil and
+-- 'partial' (the rebuild goes by the row), or nil and 'too-many' (devices, all connected). The caller saves the devices.
+local function agreedDevice(m, name, row)
+  local d, noted = m.devices[name], call('HGET', META, 'start:' .. name)
+  if m.partial then return nil, row == '' and 'new' or 'partial', '', '' end
+  if d and not noted then return d end
+  if row == '' then
+    local yielded = ''
+    if not d then
+      d, yielded = makeDevice(m, name)
+      if not d then return nil, 'too-many' end
+      saveDevices(m)
+      noted = call('HGET', META, 'start:' .. name)
+    end
+    return nil, 'new', noted, yielded
+  end
+  -- A row of another start was made while this inbox was lost or partial, by the end of the log, or for another making of the device.
+  if not d or noted ~= row then
+    m.partial = true
+    call('HSET', META, 'partial', '1')
+    return nil, 'partial'
+  end
+  call('HDEL', META, 'start:' .. name)
+  return d
 end
 
 -- How many devices are active, and the smallest and largest of their cursors. A device is active while it was seen within its

@@ -11,6 +11,8 @@ if ARGV[1] ~= ARGV[9] then return { 'again' } end
 if m.gen ~= ARGV[3] or int(m.base) ~= ARGV[4] then return { 'again' } end
 local cut = {}
 for i = 11, 9 + 2 * tonumber(ARGV[10]) + 1, 2 do cut[ARGV[i]] = tonumber(ARGV[i + 1]) end
+-- While nobody knew the devices, own copies were kept for whoever there may be.
+local several = select(2, string.gsub(ARGV[8], ';', '')) > 1
 local at, left = 0, m.tail - m.base
 while at < left do
   local keep, texts = {}, call('LRANGE', INBOX, at, at + 199)
@@ -18,7 +20,8 @@ while at < left do
   for _, text in ipairs(texts) do
     local _, _, partition, entry = element(text)
     local _, position = conversationAndPosition(entry)
-    if not cut[partition] or tonumber(position) >= cut[partition] then keep[#keep + 1] = text end
+    local owed = several or string.sub(entry, -13) ~= ',"self":true}'
+    if owed and (not cut[partition] or tonumber(position) >= cut[partition]) then keep[#keep + 1] = text end
   end
   if #keep > 0 then call('RPUSH', KEYS[6], unpack(keep)) end
   at = at + #texts
@@ -34,6 +37,10 @@ while at < count do
 end
 local tail = missing + count
 call('HDEL', META, 'probed', 'probedat')
+-- The devices are those of the rows now.
+for _, field in ipairs(call('HKEYS', META)) do
+  if string.sub(field, 1, 6) == 'start:' then call('HDEL', META, field) end
+end
 call('HSET', META, 'gen', ARGV[5], 'store', ARGV[1], 'base', int(missing), 'tail', int(tail), 'bytes', int(bytes), 'partial', '0',
   'devices', ARGV[8], 'over', int(missing), 'overconv', ARGV[7], 'aged', '0', 'tries', '0', 'nextpush', '0', 'urgent', '1')
 for partition, position in pairs(cut) do
