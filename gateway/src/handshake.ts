@@ -22,6 +22,8 @@ import type { SlotHolder } from './slot.ts';
 
 export const SUBPROTOCOL = 'restante.v1';
 const OVERLOAD_RETRY_SECONDS = 1;
+/** Inbox and row may each be asked again what the other says, where a rebuild ends between: more is a device that is forgotten meanwhile. */
+const MAKE_TURNS = 3;
 /** Handshakes that wait for Redis at once; beyond it a storm is told to come back rather than queued. */
 const MAX_PENDING = 2_000;
 
@@ -206,9 +208,8 @@ async function register(read: Request, context: HandshakeContext): Promise<Refus
     return parseConnect((await inbox.run([call]))[0]!);
   };
   let reply = await connect('');
-  if (reply.is === 'new') {
+  for (let turn = 0; reply.is === 'new' && turn < MAKE_TURNS; turn++)
     reply = await connect(await makeDurable(user, read.device, reply, dynamo, context.logEnds));
-  }
   if (reply.is === 'too-many' || reply.is === 'new') {
     return {
       status: 429,

@@ -108,12 +108,12 @@ async function whole<T extends Unfinished | { is: 'ok' | 'page' | 'too-many' }>(
   let asked = false;
   for (;;) {
     const reply = await call(row);
+    if (Date.now() > end) throw new UnavailableError('the inbox is being rebuilt');
     if (reply.is === 'new') {
       row = await makeDurable(user, device, reply, dynamo, log.ends);
       continue;
     }
     if (reply.is !== 'partial') return reply as Exclude<T, Unfinished>;
-    if (Date.now() > end) throw new UnavailableError('the inbox is being rebuilt');
     if (!asked) await log.event({ t: 'rebuild_requested', user });
     asked = true;
     await sleep(REBUILD_POLL_MS);

@@ -1,7 +1,7 @@
 import {
+  type AttributeValue,
   DeleteItemCommand,
   type DynamoDBClient,
-  PutItemCommand,
   QueryCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
@@ -131,7 +131,8 @@ function parseStart(text: DeviceStart): Start {
 }
 
 /**
- * Makes the row of a device that has none yet. Two makers at once leave one row: the first.
+ * Makes the row of a device that has none yet. Two makers at once leave one row: the first. A row of another start than a whole inbox has
+ * noted was never served (agreedDevice, in the scripts' prelude): it is moved there.
  * @param noted where the inbox says that it starts; '' where that is lost or partial: the log's ends are asked then
  * @returns where the row says that it starts, which is to be told to the inbox
  */
@@ -145,23 +146,23 @@ export async function ensureDevice(
 ): Promise<DeviceStart> {
   const rows = await readDevices(client, user);
   const known = rows.find((row) => row.device === device);
-  if (known) return startText(known);
+  if (known && (noted === '' || startText(known) === noted)) return startText(known);
   const made = noted === '' ? await startByLog(rows.length === 0, logEnds) : parseStart(noted);
-  const { first, start } = made;
   try {
     await client.send(
-      new PutItemCommand({
+      new UpdateItemCommand({
         TableName: TABLE,
-        Item: {
-          user: { S: user },
-          device: { S: device },
-          bornAt: { N: String(now) },
-          seenAt: { N: String(now) },
-          first: { BOOL: first },
-          start: { M: Object.fromEntries([...start].map(([partition, at]) => [String(partition), { N: String(at) }])) },
+        Key: { user: { S: user }, device: { S: device } },
+        UpdateExpression: `SET #f = :f, #s = :s${known ? '' : ', bornAt = :now, seenAt = :now'}`,
+        ConditionExpression: known ? '#f = :wasFirst AND #s = :was' : 'attribute_not_exists(#d)',
+        ExpressionAttributeNames: { '#f': 'first', '#s': 'start', ...(known ? {} : { '#d': 'device' }) },
+        ExpressionAttributeValues: {
+          ':f': { BOOL: made.first },
+          ':s': startItem(made),
+          ...(known
+            ? { ':wasFirst': { BOOL: known.first }, ':was': startItem(known) }
+            : { ':now': { N: String(now) } }),
         },
-        ConditionExpression: 'attribute_not_exists(#d)',
-        ExpressionAttributeNames: { '#d': 'device' },
       }),
     );
     return startText(made);
@@ -170,6 +171,10 @@ export async function ensureDevice(
     return ensureDevice(client, user, device, now, noted, logEnds);
   }
 }
+
+const startItem = ({ start }: Start): AttributeValue => ({
+  M: Object.fromEntries([...start].map(([partition, at]) => [String(partition), { N: String(at) }])),
+});
 
 async function startByLog(first: boolean, logEnds: LogEnds): Promise<Start> {
   return { first, start: first ? new Map<number, number>() : await logEnds() };

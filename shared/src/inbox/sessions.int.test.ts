@@ -34,15 +34,13 @@ describe('connect', () => {
     expect(Object.keys(await rig.meta()).filter((field) => field.startsWith('start:'))).toEqual([]);
   });
 
-  it('leaves it to a rebuild where the durable row says another start than the inbox has noted, or the inbox has none', async () => {
+  it('has a durable row moved that says another start than a whole inbox has noted: it was never served', async () => {
     await rig.wholeWith('d1');
     await rig.enqueue([10]);
-    await rig.connect('d2', 'c2', { row: '' });
-    expect(await rig.connect('d2', 'c2', { row: 'after 0:5' })).toMatchObject({ is: 'partial' });
-    expect((await rig.dueCheck()).is).toBe('partial');
-    await rig.wholeWith('d1');
-    expect(await rig.connect('d3', 'c3', { row: 'after 0:5' })).toMatchObject({ is: 'partial' });
-    expect(await sessionNames()).toEqual(['c-d1', 'c3']);
+    const made = { is: 'new', start: 'after 0:11' };
+    expect(await rig.connect('d2', 'c2', { row: 'after 0:5' })).toMatchObject(made);
+    expect(await rig.connect('d2', 'c2', { row: 'after 0:5' })).toMatchObject(made);
+    expect(await rig.connect('d2', 'c2', { row: made.start })).toMatchObject({ is: 'ok', acked: 1 });
   });
 
   it('forgets with a rebuild what was noted: the devices are those of the rows then', async () => {
@@ -51,7 +49,7 @@ describe('connect', () => {
     await rig.store.client.hset(rig.keys().meta, 'partial', '1');
     await rig.rebuild({ devices: 'd1,0,1,0,;' });
     expect(Object.keys(await rig.meta()).filter((field) => field.startsWith('start:'))).toEqual([]);
-    expect(await rig.connect('d2', 'c2', { row: 'after ' })).toMatchObject({ is: 'partial' });
+    expect(await rig.connect('d2', 'c2', { row: 'after 0:1' })).toMatchObject({ is: 'new', start: 'after ' });
   });
 
   it("starts a user's first device at the first entry ever kept, a later one at the tail", async () => {

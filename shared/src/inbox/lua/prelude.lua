@@ -142,28 +142,22 @@ local function makeDevice(m, name)
 end
 
 -- The device, once its durable row and this inbox say the same of where it starts. `row`: what the row says, '' before it is known to be there.
+-- A row that says otherwise was made while this inbox was lost or partial, and never served: it is to be moved, or what came between, own
+-- copies above all, would come late with the next rebuild.
 -- Returns it; or nil and 'new' with what the row is to say ('' where only the log can tell) and the device that yielded, nil and
 -- 'partial' (the rebuild goes by the row), or nil and 'too-many' (devices, all connected). The caller saves the devices.
 local function agreedDevice(m, name, row)
   local d, noted = m.devices[name], call('HGET', META, 'start:' .. name)
   if m.partial then return nil, row == '' and 'new' or 'partial', '', '' end
   if d and not noted then return d end
-  if row == '' then
-    local yielded = ''
-    if not d then
-      d, yielded = makeDevice(m, name)
-      if not d then return nil, 'too-many' end
-      saveDevices(m)
-      noted = call('HGET', META, 'start:' .. name)
-    end
-    return nil, 'new', noted, yielded
+  local yielded = ''
+  if not d then
+    d, yielded = makeDevice(m, name)
+    if not d then return nil, 'too-many' end
+    saveDevices(m)
+    noted = call('HGET', META, 'start:' .. name)
   end
-  -- A row of another start was made while this inbox was lost or partial, by the end of the log, or for another making of the device.
-  if not d or noted ~= row then
-    m.partial = true
-    call('HSET', META, 'partial', '1')
-    return nil, 'partial'
-  end
+  if noted ~= row then return nil, 'new', noted, yielded end
   call('HDEL', META, 'start:' .. name)
   return d
 end
