@@ -3,12 +3,16 @@ import { OPERATOR_TOPIC } from '@restante/shared/contract/operator-actions';
 import type { TableName } from '@restante/shared/runtime/tables';
 import type { ServiceName } from './stages.ts';
 
-/** BatchWriteItem could delete too; nothing narrower writes 25 items in a request (DESIGN.md, decision 1). */
-export type TableAccess = 'read' | 'scan' | 'append' | 'write' | 'remove';
+/**
+ * BatchWriteItem could delete too; nothing narrower writes 25 items in a request (DESIGN.md, decision 1). `forward`: moves positions, many a
+ * request, each by a condition of its own, which only PartiQL can.
+ */
+export type TableAccess = 'read' | 'scan' | 'append' | 'forward' | 'write' | 'remove';
 export const TABLE_ACTIONS: Record<TableAccess, readonly string[]> = {
   read: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query'],
   scan: ['dynamodb:Scan'],
   append: ['dynamodb:BatchWriteItem'],
+  forward: ['dynamodb:PartiQLInsert', 'dynamodb:PartiQLUpdate', 'dynamodb:UpdateItem'],
   write: ['dynamodb:PutItem', 'dynamodb:UpdateItem'],
   remove: ['dynamodb:DeleteItem'],
 };
@@ -86,8 +90,8 @@ export const PERMISSIONS: Record<ServiceName, Permissions> = {
       tombstones: ['read'],
       conversations: ['read'],
       memberships: ['read'],
-      cursors: ['read', 'write'],
-      receipts: ['read', 'write'],
+      cursors: ['read', 'forward'],
+      receipts: ['read', 'forward'],
       // The due queue is filled again from all of them, after Redis was lost (DESIGN.md, decision 10).
       devices: ['read', 'scan', 'write', 'remove'],
     },

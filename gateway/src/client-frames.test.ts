@@ -192,6 +192,14 @@ describe('ack', () => {
     expect(log.events).toMatchObject([{ seq: 3 }]);
   });
 
+  it('of many entries is not gathered any longer, for the next may wait for room in the window', () => {
+    connection.drained = true;
+    connection.expect = 101;
+    connection.unacked = Array.from({ length: 100 }, (_, i) => ({ seq: i + 1, position: i + 1, bytes: 10 }));
+    for (let seq = 1; seq <= 100; seq++) frame({ t: 'ack', seq, gen: 1 });
+    expect(log.events).toMatchObject([{ seq: 64 }]);
+  });
+
   it.each([
     [{ seq: 6, gen: 1 }, 'was never sent'],
     [{ seq: 3, gen: 2 }, "is not the inbox's"],

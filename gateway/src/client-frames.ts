@@ -14,7 +14,9 @@ const MAX_UNANSWERED_SENDS = 2_000;
  * Acks of live connections are gathered, of all together, to points in time that are this far apart: nothing waits for them but the
  * trim, and a record that shares its request costs a fraction of one that doesn't.
  */
-const ACK_GATHER_MS = 25;
+const ACK_GATHER_MS = 100;
+/** So many are not gathered any longer: a window that is full in Redis holds back what comes next. */
+const ACK_GATHER_ENTRIES = 64;
 
 export type FrameContext = {
   slot: () => number;
@@ -147,10 +149,12 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
   if (seq <= connection.acked) return;
   connection.ackPosition = connection.takeAck(seq);
   timeAck(connection, Date.now());
-  if (!connection.ackScheduled) {
+  const enough = seq - connection.ackPublished >= ACK_GATHER_ENTRIES;
+  if (connection.ackScheduled && enough) flushAck(connection, context);
+  else if (!connection.ackScheduled) {
     connection.ackScheduled = true;
     // While it drains, the next page waits for this ack, and its end is what a device that goes away again waits for.
-    if (connection.drained && !connection.behind && seq > (connection.drainedAt ?? 0))
+    if (connection.drained && !connection.behind && seq > (connection.drainedAt ?? 0) && !enough)
       setTimeout(flushAck, ACK_GATHER_MS - (performance.now() % ACK_GATHER_MS), connection, context);
     else setImmediate(flushAck, connection, context);
   }
@@ -172,6 +176,7 @@ export function flushAck(connection: Connection, context: Pick<FrameContext, 'lo
 export function publishAck(connection: Connection, { log, slot }: Pick<FrameContext, 'log' | 'slot'>): void {
   const { user, device, id, gen, acked, ackPosition } = connection;
   if (gen === undefined || acked === 0) return;
+  connection.ackPublished = acked;
   log
     .event({ t: 'acked', user, device, conn: id, slot: slot(), gen, seq: acked, position: ackPosition })
     .catch(countLost);

@@ -52,6 +52,8 @@ export class Connection {
   replaced: { conn: string; slot: number } | undefined;
   poison: { gen: number; seq: number } | undefined;
   ackScheduled = false;
+  /** The seq of the last ack that was published in this generation. */
+  ackPublished = 0;
   /** Its window was full when it was looked at last. */
   stalled = false;
   /** The entry whose way to its ack is timed, and when it was written; 0 where none is. */
@@ -72,6 +74,7 @@ export class Connection {
   goTo(gen: number, acked: number): void {
     this.gen = gen;
     this.acked = acked;
+    this.ackPublished = acked;
     this.ackPosition = 0;
     this.expect = acked + 1;
     this.held = undefined;

@@ -2,7 +2,7 @@ import { type DueUser, dueAddCalls } from '@restante/shared/inbox/due-queue-redi
 import type { RedisStore } from '@restante/shared/runtime/redis';
 
 /** Users that became due within this time are put into the queue together: nobody is woken or probed so soon that it mattered. */
-const GATHER_MS = 20;
+const GATHER_MS = 40;
 
 /** Puts users into the due queue, those of all partitions together. */
 export class GatheredDue {

@@ -2,7 +2,7 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { BATCH_ITEMS, type Item, itemKey, retryPause, writeBatch } from '@restante/shared/runtime/dynamo';
 
 /** What came within this time shares a request: one costs more than the item in it. Only `stored` waits for it, not the delivery. */
-const GATHER_MS = 20;
+const GATHER_MS = 40;
 /** Requests in flight; beyond them items wait, and with them the commit: the log holds what comes meanwhile. */
 const MAX_IN_FLIGHT = 16;
 

@@ -1,5 +1,6 @@
 import { type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { queryAll } from '@restante/shared/inbox/conversations-dynamo';
+import { moveForward } from '@restante/shared/inbox/forward-dynamo';
 import type { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
@@ -8,19 +9,18 @@ import type { RedisValue } from '@restante/shared/runtime/redis';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { LRUCache } from 'lru-cache';
 import { metrics } from './events.ts';
+import { Phased, TICK_MS } from './phased.ts';
 
-/** How long the acks of a user are gathered: a device that gets a message a second then costs a write each fifth. */
+/** The longest that the acks of a user are gathered: a device that gets a message a second then costs a write each fifth. */
 const GATHER_MS = 5_000;
-/** How long they are gathered until who sent the messages hears that they were delivered. */
+/** The longest that they are gathered until who sent the messages hears that they were delivered. */
 const TELL_AFTER_MS = 1_000;
-/** How often it is looked who is due: what came spread over time is written so. */
-const LOOK_EACH_MS = 100;
-/** Few, so that a flush is spread over the second and does not take the machine from those who wait for a message. */
-const PARALLEL_UPDATES = 3;
 /** Users whose marks are read, and cleared, in one round trip. */
 const USERS_AT_ONCE = 100;
 /** A device's last seen is written this often at most: its retention is counted in days. */
+
 const SEEN_EACH_MS = 6 * 3600 * 1000;
+const TOUCHES_AT_ONCE = 4;
 const MAX_SEEN_DEVICES = 200_000;
 
 /** device#conversation → position, from `cursors`. */
@@ -40,8 +40,8 @@ export async function readCursors(client: DynamoDBClient, user: string): Promise
 export type Mark = { user: string; field: string; position: string };
 export type OnMoved = (marks: readonly Mark[]) => Promise<void>;
 
-/** The promises of a user whose cursors wait to be durable. */
-type Waiting = [user: string, { dueAtMs: number; waiters: (() => void)[] }];
+/** Who waits for the cursors of a user to be durable. */
+type Waiters = (() => void)[];
 
 /**
  * Makes cursors durable: what acks have left in Redis as marks goes to DynamoDB `cursors`, gathered for some seconds, only ever forward
@@ -54,11 +54,12 @@ export class CursorFlusher {
   readonly #logger: Logger;
   readonly #seen = new LRUCache<string, true>({ max: MAX_SEEN_DEVICES, ttl: SEEN_EACH_MS });
   readonly #stopping = new AbortController();
-  /** In the order in which they are due. */
-  readonly #waiting = new Map<string, Waiting[1]>();
-  /** Users whose marks have moved since `onMoved` was told, and when it is to be. */
-  readonly #untold = new Map<string, number>();
+  readonly #waiting = new Phased<Waiters>(GATHER_MS);
+  /** Users whose marks have moved since `onMoved` was told. */
+  readonly #untold = new Phased<true>(TELL_AFTER_MS);
   #hurried = false;
+  /** The batch of users that is being told. */
+  #telling: Promise<void> = Promise.resolve();
   #running: Promise<unknown> = Promise.resolve();
 
   /** @param onMoved told of marks soon after they moved, and before they are durable; of some more than once */
@@ -87,38 +88,31 @@ export class CursorFlusher {
 
   /** @returns once the marks that the user has now are durable */
   flushed(user: string): Promise<void> {
-    if (!this.#untold.has(user)) this.#untold.set(user, performance.now() + TELL_AFTER_MS);
+    this.#untold.set(user, true);
     return new Promise((resolve) => this.#wait(user, [resolve]));
   }
 
-  #wait(user: string, waiters: readonly (() => void)[]): void {
+  #wait(user: string, waiters: Waiters): void {
     const waiting = this.#waiting.get(user);
-    if (waiting) waiting.waiters.push(...waiters);
-    else this.#waiting.set(user, { dueAtMs: performance.now() + GATHER_MS, waiters: [...waiters] });
+    if (waiting) waiting.push(...waiters);
+    else this.#waiting.set(user, waiters);
   }
 
-  /** Takes out who is due, at most USERS_AT_ONCE. */
-  #take(): Waiting[] {
-    const taken: Waiting[] = [];
-    const now = performance.now();
-    for (const one of this.#waiting) {
-      if (taken.length === USERS_AT_ONCE || (one[1].dueAtMs > now && !this.#hurried)) break;
-      taken.push(one);
-      this.#waiting.delete(one[0]);
-    }
-    return taken;
+  /** Takes out some of those that are due, or of all before a stop. */
+  #take<V>(queue: Phased<V>): [user: string, value: V][] {
+    return queue.take(USERS_AT_ONCE, this.#hurried ? 'any' : 'due');
   }
 
   async #flushEach(): Promise<void> {
     const { signal } = this.#stopping;
     do {
-      await sleep(LOOK_EACH_MS, signal);
+      await sleep(TICK_MS, signal);
       metrics.unflushed.set(this.#waiting.size);
-      const most = this.#waiting.size;
-      for (let done = 0; done < most; ) {
-        const taken = this.#take();
+      // Who fails waits again: not for ever in one look, when everybody is due.
+      for (let left = this.#waiting.size; left > 0; ) {
+        const taken = this.#take(this.#waiting);
         if (taken.length === 0) break;
-        done += taken.length;
+        left -= taken.length;
         await this.#flush(taken);
       }
     } while (!signal.aborted);
@@ -128,13 +122,14 @@ export class CursorFlusher {
   async #tellEach(): Promise<void> {
     const { signal } = this.#stopping;
     do {
-      await sleep(LOOK_EACH_MS, signal);
-      const now = performance.now();
-      const due = [...this.#untold].filter(([, atMs]) => atMs <= now || this.#hurried).map(([user]) => user);
-      for (let i = 0; i < due.length; i += USERS_AT_ONCE) {
-        const users = due.slice(i, i + USERS_AT_ONCE);
+      await sleep(TICK_MS, signal);
+      for (let left = this.#untold.size; left > 0; ) {
+        const users = this.#take(this.#untold).map(([user]) => user);
+        if (users.length === 0) break;
+        left -= users.length;
+        this.#telling = this.#tell(users);
         try {
-          await this.#tell(users);
+          await this.#telling;
         } catch (error) {
           this.#logger.warn({ users: users.length, err: messageOf(error) }, 'not told what was delivered: tried again');
         }
@@ -142,15 +137,13 @@ export class CursorFlusher {
     } while (!signal.aborted);
   }
 
+  /** @param users taken out of those that are untold, before their marks are read: what moves from now on is told once more */
   async #tell(users: readonly string[]): Promise<void> {
     if (users.length === 0) return;
-    const told = users.map((user) => [user, this.#untold.get(user)] as const);
-    // Before the marks are read: what moves from now on is told once more.
-    for (const user of users) this.#untold.delete(user);
     try {
       await this.#onMoved(await this.#read(users));
     } catch (error) {
-      for (const [user, atMs] of told) if (atMs !== undefined) this.#untold.set(user, atMs);
+      for (const user of users) this.#untold.set(user, true);
       throw error;
     }
   }
@@ -161,12 +154,13 @@ export class CursorFlusher {
   }
 
   /** Writes what is marked for these users. Who fails is tried again with the next flush. */
-  async #flush(users: readonly Waiting[]): Promise<void> {
+  async #flush(users: readonly [user: string, waiters: Waiters][]): Promise<void> {
     const failed = new Set<string>();
     try {
       const names = users.map(([user]) => user);
-      // Durable marks are forgotten, so nobody could be told later.
-      await this.#tell(names.filter((user) => this.#untold.has(user)));
+      // Durable marks are forgotten, so nobody could be told later: neither by us nor by who is about to read them.
+      await this.#telling.catch(() => undefined);
+      await this.#tell(names.filter((user) => this.#untold.delete(user)));
       const marks = await this.#read(names);
       await this.#write(marks, failed);
       const written = marks.filter(({ user }) => !failed.has(user));
@@ -177,11 +171,12 @@ export class CursorFlusher {
         else byUser.set(user, [field, position]);
       }
       await this.#inbox.run([...byUser].map(([user, fields]) => this.#inbox.flushedCall(user, fields)));
+      await this.#touch(written);
     } catch (error) {
       this.#logger.warn({ users: users.length, err: messageOf(error) }, 'cursors could not be flushed: tried again');
       for (const [user] of users) failed.add(user);
     }
-    for (const [user, { waiters }] of users) {
+    for (const [user, waiters] of users) {
       if (failed.has(user)) this.#wait(user, waiters);
       else for (const resolve of waiters) resolve();
     }
@@ -189,50 +184,50 @@ export class CursorFlusher {
 
   /** @param failed gets the users of whom not everything could be written */
   async #write(marks: readonly Mark[], failed: Set<string>): Promise<void> {
-    await pool(marks, PARALLEL_UPDATES, async ({ user, field, position }) => {
+    // Another owner of the partition may have written later ones: only ever forward.
+    const reasons = await moveForward(
+      this.#client,
+      marks.map(({ user, field, position }) => ({
+        table: 'cursors',
+        key: [
+          ['user', user],
+          ['deviceConversation', field],
+        ],
+        attribute: 'position',
+        position,
+      })),
+    );
+    marks.forEach(({ user }, i) => {
+      if (reasons[i] === undefined) return;
+      if (!failed.has(user)) this.#logger.warn({ user, err: reasons[i] }, 'cursors could not be written: tried again');
+      failed.add(user);
+    });
+  }
+
+  /** Devices that ack are seen; one that was forgotten meanwhile stays forgotten. Nobody waits for it: it is tried again with the next ack. */
+  async #touch(marks: readonly Mark[]): Promise<void> {
+    const devices = new Map(marks.map(({ user, field }) => [`${user} ${field.slice(0, field.indexOf('#'))}`, user]));
+    const unseen = [...devices].filter(([key]) => !this.#seen.has(key));
+    await pool(unseen, TOUCHES_AT_ONCE, async ([key, user]) => {
+      const device = key.slice(user.length + 1);
       try {
-        await this.#forward(user, field, position);
-        await this.#touch(user, field.slice(0, field.indexOf('#')));
+        await this.#client.send(
+          new UpdateItemCommand({
+            TableName: 'devices',
+            Key: { user: { S: user }, device: { S: device } },
+            UpdateExpression: 'SET seenAt = :now',
+            ConditionExpression: 'attribute_exists(bornAt)',
+            ExpressionAttributeValues: { ':now': { N: String(Date.now()) } },
+          }),
+        );
       } catch (error) {
-        if (!failed.has(user))
-          this.#logger.warn({ user, err: messageOf(error) }, 'cursors could not be written: tried again');
-        failed.add(user);
+        if ((error as Error).name !== 'ConditionalCheckFailedException') {
+          this.#logger.warn({ user, device, err: messageOf(error) }, 'when the device was seen could not be written');
+          return;
+        }
       }
+      this.#seen.set(key, true);
     });
-  }
-
-  async #forward(user: string, deviceConversation: string, position: string): Promise<void> {
-    await this.#update({
-      TableName: 'cursors',
-      Key: { user: { S: user }, deviceConversation: { S: deviceConversation } },
-      UpdateExpression: 'SET #p = :p',
-      // Another owner of the partition may have written a later one.
-      ConditionExpression: 'attribute_not_exists(#p) OR #p < :p',
-      ExpressionAttributeNames: { '#p': 'position' },
-      ExpressionAttributeValues: { ':p': { N: position } },
-    });
-  }
-
-  /** A device that acks is seen; one that was forgotten meanwhile stays forgotten. */
-  async #touch(user: string, device: string): Promise<void> {
-    const key = `${user} ${device}`;
-    if (this.#seen.has(key)) return;
-    await this.#update({
-      TableName: 'devices',
-      Key: { user: { S: user }, device: { S: device } },
-      UpdateExpression: 'SET seenAt = :now',
-      ConditionExpression: 'attribute_exists(bornAt)',
-      ExpressionAttributeValues: { ':now': { N: String(Date.now()) } },
-    });
-    this.#seen.set(key, true);
-  }
-
-  async #update(input: UpdateItemCommand['input']): Promise<void> {
-    try {
-      await this.#client.send(new UpdateItemCommand(input));
-    } catch (error) {
-      if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
-    }
   }
 }
 

@@ -2,27 +2,26 @@ import { type DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
 import type { UserEventOf } from '@restante/shared/contract/events';
 import type { ServerFrame } from '@restante/shared/contract/server-frames';
 import { OutgoingBatch } from '@restante/shared/delivery/outgoing-batch';
-import type { ReceiptKind, ReceiptStore } from '@restante/shared/inbox/receipts-redis';
+import type { Receipt, ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import type { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
-import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
-import { pool } from '@restante/shared/runtime/pool';
 import type { RedisStore } from '@restante/shared/runtime/redis';
 import { sleep } from '@restante/shared/runtime/sleep';
 import type { Members } from './members.ts';
 import { publish } from './pages.ts';
+import { Phased, TICK_MS } from './phased.ts';
 import { liveSessions } from './sessions-of.ts';
 import type { ReceiptLog } from './webhooks/receipt-log.ts';
 
 /** Receipts are pushed live in groups up to this size; in larger ones they are read on demand (decision 17). */
 const LIVE_MEMBERS = 100;
 const PERSIST_EACH_MS = 5_000;
-const PARALLEL_UPDATES = 8;
-/** Receipts that wait to be durable; beyond it the oldest is dropped: it is in Redis, and moves again with the next. */
+/** How often a position that is beyond the history is looked for again: 1.5 s in all. */
+const LOOKS_AGAIN = 5;
+const FIRST_PAUSE_MS = 50;
+/** Receipts that wait to be durable; beyond it a further one does not: it is in Redis, and moves again with the next. */
 const MAX_UNPERSISTED = 100_000;
-
-export type Receipt = { conversation: string; user: string; kind: ReceiptKind; position: number };
 
 /**
  * Delivered and read, as cumulative positions: at once in Redis and to who is connected, in DynamoDB a few seconds later, so that a busy
@@ -37,7 +36,7 @@ export class Receipts {
   readonly #producer: BatchingProducer;
   readonly #logger: Logger;
   readonly #log: ReceiptLog | undefined;
-  readonly #unpersisted = new Map<string, Receipt>();
+  readonly #unpersisted = new Phased<Receipt>(PERSIST_EACH_MS);
   readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
@@ -74,7 +73,12 @@ export class Receipts {
   /** `read` of a client: where it is a member, and no further than there is anything to read. */
   async onRead({ user, conversation, position }: UserEventOf<'read'>): Promise<void> {
     if (!(await this.#members.of(conversation)).includes(user)) return;
-    const last = await this.#lastPosition(conversation);
+    let last = await this.#lastPosition(conversation);
+    // What was delivered may be read before it is in the history.
+    for (let look = 0; last < position && look < LOOKS_AGAIN; look++) {
+      await sleep(FIRST_PAUSE_MS * 2 ** look, this.#stopping.signal);
+      last = await this.#lastPosition(conversation);
+    }
     if (last === 0) return;
     await this.moved([{ conversation, user, kind: 'read', position: Math.min(position, last) }]);
   }
@@ -90,11 +94,11 @@ export class Receipts {
     const outgoing = new OutgoingBatch();
     await Promise.all(
       moved.map(async (one) => {
-        this.#unpersisted.set(`${one.kind} ${one.conversation} ${one.user}`, one);
+        const key = `${one.kind} ${one.conversation} ${one.user}`;
+        if (this.#unpersisted.size < MAX_UNPERSISTED || this.#unpersisted.get(key)) this.#unpersisted.set(key, one);
         await this.#tell(one, outgoing);
       }),
     );
-    if (this.#unpersisted.size > MAX_UNPERSISTED) this.#unpersisted.delete(this.#unpersisted.keys().next().value!);
     publish(outgoing, this.#producer, this.#logger);
   }
 
@@ -127,20 +131,15 @@ export class Receipts {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     do {
-      await sleep(PERSIST_EACH_MS, signal);
-      const taken = [...this.#unpersisted];
-      this.#unpersisted.clear();
-      await pool(taken, PARALLEL_UPDATES, async ([key, receipt]) => {
-        try {
-          await this.#receipts.persist(receipt.conversation, receipt.user, receipt.kind, receipt.position);
-        } catch (error) {
-          this.#logger.warn(
-            { conversation: receipt.conversation, err: messageOf(error) },
-            'receipt could not be written: tried again',
-          );
-          if (!this.#unpersisted.has(key)) this.#unpersisted.set(key, receipt);
-        }
-      });
+      await sleep(TICK_MS, signal);
+      const due = this.#unpersisted.take(MAX_UNPERSISTED, signal.aborted ? 'any' : 'due');
+      const failed = await this.#receipts.persist(due.map(([, receipt]) => receipt));
+      const again = due.filter((_, i) => failed[i] !== undefined);
+      for (const [key, receipt] of again) if (!this.#unpersisted.get(key)) this.#unpersisted.set(key, receipt);
+      if (again.length > 0) {
+        const err = failed.find((why) => why !== undefined);
+        this.#logger.warn({ receipts: again.length, err }, 'receipts could not be written: tried again');
+      }
     } while (!signal.aborted);
   }
 }

@@ -1,6 +1,6 @@
 import { type ReceiptEvent, TOPICS } from '@restante/shared/contract/events';
+import type { Receipt } from '@restante/shared/inbox/receipts-redis';
 import type { BatchingProducer } from '@restante/shared/kafka/batching-producer';
-import type { Receipt } from '../receipts.ts';
 
 /** Receipts on their way to webhooks: in the log, so that none is lost whatever ends. */
 export class ReceiptLog {

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeDeadLetter, TOPICS } from '@restante/shared/contract/events';
+import type { Receipt } from '@restante/shared/inbox/receipts-redis';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { readRange } from '@restante/shared/kafka/read-range';
 import { testKafka, testLogger, testTopic } from '@restante/shared/kafka/test-topic';
 import { committed, logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Receipt } from '../receipts.ts';
 import { ReceiptLog } from './receipt-log.ts';
 import { Webhooks, webhookTarget } from './webhooks.ts';
 

@@ -47,8 +47,7 @@ describe('a receipt', () => {
   });
 
   it('is what DynamoDB has, or Redis, whichever is further', async () => {
-    await receipts.persist(conversation, 'alice', 'read', 8);
-    await receipts.persist(conversation, 'alice', 'read', 6);
+    for (const position of [8, 6]) await receipts.persist([{ conversation, user: 'alice', kind: 'read', position }]);
     expect(await of('alice')).toMatchObject({ delivered: 8, read: 8 });
     await move('alice', 'read', 3);
     expect(await of('alice')).toMatchObject({ read: 8 });

@@ -1,8 +1,10 @@
-import { type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { RedisStore, ScriptCall } from '../runtime/redis.ts';
 import { queryAll } from './conversations-dynamo.ts';
+import { moveForward } from './forward-dynamo.ts';
 
 export type ReceiptKind = 'delivered' | 'read';
+export type Receipt = { conversation: string; user: string; kind: ReceiptKind; position: number };
 /** A position that was reached, and when. */
 export type Reached = { position: number; atMs: number };
 export type UserReceipts = { delivered: number; read: number; reached: Record<ReceiptKind, Reached[]> };
@@ -67,21 +69,19 @@ export class ReceiptStore {
     return receipts;
   }
 
-  /** Makes a receipt durable, only ever forward. */
-  async persist(conversation: string, user: string, kind: ReceiptKind, position: number): Promise<void> {
-    try {
-      await this.#dynamo.send(
-        new UpdateItemCommand({
-          TableName: 'receipts',
-          Key: { conversation: { S: conversation }, user: { S: user } },
-          UpdateExpression: 'SET #k = :p',
-          ConditionExpression: 'attribute_not_exists(#k) OR #k < :p',
-          ExpressionAttributeNames: { '#k': kind },
-          ExpressionAttributeValues: { ':p': { N: String(position) } },
-        }),
-      );
-    } catch (error) {
-      if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
-    }
+  /** Makes receipts durable, only ever forward. @returns for each why it could not be, or undefined */
+  persist(receipts: readonly Receipt[]): Promise<(string | undefined)[]> {
+    return moveForward(
+      this.#dynamo,
+      receipts.map(({ conversation, user, kind, position }) => ({
+        table: 'receipts',
+        key: [
+          ['conversation', conversation],
+          ['user', user],
+        ],
+        attribute: kind,
+        position: String(position),
+      })),
+    );
   }
 }
