@@ -125,6 +125,25 @@ describe('a batch', () => {
   });
 });
 
+describe('a group', () => {
+  it('gives who leaves it the change by which they leave, and nothing that is sent after, by whoever owns the partition next', async () => {
+    const conversation = `grp:${newName('g')}`;
+    const by = { from: alice, conversation, at: Date.now() };
+    await userWith(bob);
+    await handle(
+      first,
+      log.batch([
+        { t: 'create', ...by, id: newName('create'), members: [bob] },
+        { ...sendOf(alice, bob), conversation },
+        { t: 'members', ...by, id: newName('leave'), add: [], remove: [bob] },
+        { ...sendOf(alice, bob), conversation },
+      ]),
+    );
+    await handle(second, log.batch([{ ...sendOf(alice, bob), conversation }]));
+    expect(await listedOf(bob)).toEqual([0, 1, 2].map((offset) => positionOf(EPOCH, offset)));
+  });
+});
+
 describe('a batch that is handled again', () => {
   const sends = () => Array.from({ length: 30 }, (_, i) => sendOf(bob, alice, { body: `m${i}` }));
   const all = Array.from({ length: 30 }, (_, offset) => positionOf(EPOCH, offset));

@@ -8,6 +8,15 @@ afterAll(() => rig.close());
 const marks = () => rig.inbox.ackedMarks(rig.user);
 
 describe('the cursor', () => {
+  it('of what was acked before moves nothing, while another device holds the list', async () => {
+    const gen = await rig.wholeWith('d1', 'd2');
+    await rig.enqueue([10, 20, 30]);
+    await rig.ack('d1', gen, 3, 30);
+    expect(await rig.ack('d1', gen, 1, 10)).toMatchObject({ is: 'ok', acked: 3, tail: 3 });
+    expect(await rig.cursor('d1')).toBe(3);
+    expect(await rig.connect('d1')).toMatchObject({ acked: 3 });
+  });
+
   it('moves by a cumulative ack, forward only', async () => {
     const gen = await rig.wholeWith('d1');
     await rig.enqueue([10, 20, 30]);
