@@ -1,112 +1,196 @@
-import { connect } from 'node:net';
-import WebSocket from 'ws';
-import { connectUrl } from '../support/client.ts';
+import { type End, RawSocket, textFrame } from './raw-socket.ts';
 
-/** What each kind of attacker is to have open, of 10,000. */
+/** How many there are of each kind: somewhat more than 10,000 that hold a connection, and 2,500 that are thrown out again and again. */
 export const MIX = {
-  slowloris: 3_000,
-  silent: 2_500,
+  slowloris: 4_500,
+  silent: 3_500,
+  idle: 2_500,
   badToken: 1_500,
-  idle: 2_000,
   flood: 500,
   oversize: 500,
 } as const;
 export type Kind = keyof typeof MIX;
+export const KINDS = Object.keys(MIX) as Kind[];
+/** Each has devices of its own, so that none throws another out. */
+export const DEVICES_EACH = 5;
+/** Those who come with a good token. */
+export const KINDS_WITH_TOKEN = ['idle', 'flood', 'oversize'] as const;
 export type Order = { urls: string[]; tokens: string[]; scale: number };
-export type Counts = { open: number; opened: Record<Kind, number>; ended: Record<Kind, number> };
+export type Counts = {
+  /** Connections that stand now: TCP's own, whether let in or not. */
+  standing: Record<Kind, number>;
+  attempts: Record<Kind, number>;
+  /** Attackers that had no turn yet. */
+  untried: number;
+  /** How connections ended: by kind, then by end. */
+  ends: Record<Kind, Record<string, number>>;
+};
 
-const TURN_MS = 100;
-/** Opened in a turn at most, of all kinds together: as fast as one machine can make them beside what it attacks. */
-const OPEN_PER_TURN = 60;
-const DRIP_EACH_MS = 1_000;
-const FLOOD_EACH_MS = 50;
+const TURN_MS = 50;
+/** Opened in a turn at most: 1,500 a second, from one process beside what it attacks. */
+const OPEN_PER_TURN = 75;
+/** After it was thrown out or refused an attacker is back so soon; one that was cut for its silence, at once. */
+const BACK_TURNS = 3_000 / TURN_MS;
+const DRIP_TURNS = 2_000 / TURN_MS;
+const FLOOD_FRAMES = 200;
+/** What a flooder has written and the gateway not read; beyond it more would only fill the attacker's own memory. */
+const FLOOD_UNREAD_BYTES = 256 * 1024;
+/** As from so many machines: 127.0.1.1 and on. */
+const ADDRESSES = 50;
 
-/** Attackers, each of which comes back as soon as it is thrown out. */
+const OVERSIZE = textFrame('x'.repeat(100_000));
+const none = <T>(value: () => T) => Object.fromEntries(KINDS.map((kind) => [kind, value()])) as Record<Kind, T>;
+
+type Attacker = {
+  kind: Kind;
+  number: number;
+  device: number;
+  socket: RawSocket | undefined;
+  letIn: boolean;
+  tried: boolean;
+  /** On the wheel. */
+  awaited: boolean;
+  /** The turn from which on it may come back. */
+  backAt: number;
+};
+
+/** Attackers, each of which comes back soon after it was thrown out. One timer for all. */
 export class Attackers {
   readonly #order: Order;
-  readonly #open: Record<Kind, number> = { slowloris: 0, silent: 0, badToken: 0, idle: 0, flood: 0, oversize: 0 };
-  readonly #opened: Record<Kind, number> = { ...this.#open };
-  readonly #ended: Record<Kind, number> = { ...this.#open };
+  readonly #counts: Counts = { standing: none(() => 0), attempts: none(() => 0), untried: 0, ends: none(() => ({})) };
   readonly #timer: NodeJS.Timeout;
-  #next = 0;
+  /** What is to be done in each of the next turns. */
+  readonly #wheel: Attacker[][] = Array.from({ length: 64 }, () => []);
+  #toOpen: Attacker[];
+  #turn = 0;
 
   constructor(order: Order) {
     this.#order = order;
-    this.#timer = setInterval(() => this.#turn(), TURN_MS);
+    let devices = 0;
+    const withToken = new Set<Kind>(KINDS_WITH_TOKEN);
+    const all = KINDS.flatMap((kind) =>
+      Array.from({ length: Math.round(MIX[kind] * order.scale) }, (_, number): Attacker => {
+        return {
+          kind,
+          number,
+          device: withToken.has(kind) ? devices++ : 0,
+          socket: undefined,
+          letIn: false,
+          tried: false,
+          awaited: false,
+          backAt: 0,
+        };
+      }),
+    );
+    this.#counts.untried = all.length;
+    // One kind after the other would meet the gateway rested.
+    this.#toOpen = all
+      .map((one) => ({ one, at: Math.random() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ one }) => one);
+    this.#timer = setInterval(() => this.#takeTurn(), TURN_MS);
   }
 
-  counts(): Counts {
-    const open = Object.values(this.#open).reduce((sum, one) => sum + one, 0);
-    return { open, opened: { ...this.#opened }, ended: { ...this.#ended } };
-  }
+  counts = (): Counts => this.#counts;
 
+  /** Those that stand are left to the end of their process. */
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  #turn(): void {
-    const kinds = (Object.keys(MIX) as Kind[]).flatMap((kind) => {
-      const missing = Math.round(MIX[kind] * this.#order.scale) - this.#open[kind];
-      return Array.from({ length: Math.max(0, missing) }, () => kind);
+  #later(turns: number, attacker: Attacker): void {
+    attacker.awaited = true;
+    this.#wheel[(this.#turn + turns) % this.#wheel.length]!.push(attacker);
+  }
+
+  #takeTurn(): void {
+    this.#turn++;
+    const slot = this.#turn % this.#wheel.length;
+    const due = this.#wheel[slot]!;
+    this.#wheel[slot] = [];
+    for (const attacker of due) {
+      attacker.awaited = false;
+      if (attacker.socket) this.#goOn(attacker, attacker.socket);
+      else if (attacker.backAt > this.#turn) this.#later(attacker.backAt - this.#turn, attacker);
+      else this.#toOpen.push(attacker);
+    }
+    for (const attacker of this.#toOpen.splice(0, OPEN_PER_TURN)) this.#open(attacker);
+  }
+
+  #open(attacker: Attacker): void {
+    const { kind, number } = attacker;
+    const url = new URL(this.#order.urls[number % this.#order.urls.length]!);
+    const address = `127.0.1.${1 + (number % ADDRESSES)}`;
+    this.#counts.attempts[kind]++;
+    if (!attacker.tried) this.#counts.untried--;
+    attacker.tried = true;
+    let connected = false;
+    const socket = new RawSocket(url.hostname, Number(url.port), address, {
+      connected: () => {
+        connected = true;
+        this.#counts.standing[kind]++;
+        this.#begin(attacker, socket, url.host);
+      },
+      upgraded: () => {
+        attacker.letIn = true;
+        this.#goOn(attacker, socket);
+      },
+      ended: (end: End) => {
+        if (connected) this.#counts.standing[kind]--;
+        const ends = this.#counts.ends[kind];
+        ends[end] = (ends[end] ?? 0) + 1;
+        attacker.socket = undefined;
+        attacker.letIn = false;
+        const wait = end === 'cut' ? 1 : BACK_TURNS;
+        attacker.backAt = this.#turn + wait;
+        if (!attacker.awaited) this.#later(wait, attacker);
+      },
     });
-    for (let i = 0; i < OPEN_PER_TURN && kinds.length > 0; i++)
-      this.#attack(kinds.splice(Math.floor(Math.random() * kinds.length), 1)[0]!);
+    attacker.socket = socket;
   }
 
-  #attack(kind: Kind): void {
-    const { urls, tokens } = this.#order;
-    const number = this.#next++;
-    const url = urls[number % urls.length]!;
-    this.#open[kind]++;
-    this.#opened[kind]++;
-    let over = false;
-    const ended = () => {
-      if (over) return;
-      over = true;
-      this.#open[kind]--;
-      this.#ended[kind]++;
-    };
-    if (kind === 'slowloris' || kind === 'silent') return tcp(kind, url, ended);
-    const token = kind === 'badToken' ? `${tokens[0]!.slice(0, -3)}bad` : tokens[number % tokens.length]!;
-    socket(kind, url, token, `d${number % 8}`, ended);
+  #begin(attacker: Attacker, socket: RawSocket, host: string): void {
+    const { kind, device } = attacker;
+    if (kind === 'silent') return;
+    const head = `GET /v1/connect?device=d${device % DEVICES_EACH} HTTP/1.1\r\nHost: ${host}\r\n`;
+    if (kind === 'slowloris') {
+      socket.write(head);
+      return this.#later(DRIP_TURNS, attacker);
+    }
+    const { tokens } = this.#order;
+    const good = tokens[Math.floor(device / DEVICES_EACH) % tokens.length]!;
+    const token = kind === 'badToken' ? `${good.slice(0, -3)}bad` : good;
+    socket.write(
+      `${head}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: restante.v1\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    );
   }
-}
 
-/** Says nothing, or a header a second for ever. */
-function tcp(kind: 'slowloris' | 'silent', url: string, ended: () => void): void {
-  const { hostname, port } = new URL(url);
-  const raw = connect(Number(port), hostname);
-  if (kind === 'slowloris') {
-    raw.write('GET /v1/connect?device=slow HTTP/1.1\r\nhost: x\r\n');
-    const drip = setInterval(() => raw.write('x-drop: y\r\n'), DRIP_EACH_MS);
-    raw.on('close', () => clearInterval(drip));
-  }
-  raw.on('error', () => undefined);
-  raw.on('close', ended);
-}
-
-function socket(kind: Kind, url: string, token: string, device: string, ended: () => void): void {
-  const ws = new WebSocket(connectUrl(url, device), ['restante.v1'], {
-    headers: { authorization: `Bearer ${token}` },
-    perMessageDeflate: false,
-  });
-  ws.on('error', () => undefined);
-  ws.on('unexpected-response', (request) => {
-    request.destroy();
-    ended();
-  });
-  ws.on('close', ended);
-  ws.on('open', () => {
-    if (kind === 'oversize') ws.send('x'.repeat(100_000));
+  /** What it does while it stands. */
+  #goOn(attacker: Attacker, socket: RawSocket): void {
+    const { kind } = attacker;
+    if (kind === 'slowloris') {
+      socket.write('X-Drop: y\r\n');
+      return this.#later(DRIP_TURNS, attacker);
+    }
+    if (!attacker.letIn) return;
+    if (kind === 'oversize') return socket.write(OVERSIZE);
     if (kind !== 'flood') return;
-    let n = 0;
-    // Frames that cost: sends beyond the rate, acks of the future, what is no JSON.
-    const flood = setInterval(() => {
-      n++;
-      ws.send(JSON.stringify({ t: 'send', id: `flood-${device}-${n}`, to: 'nobody-at-all', body: 'x' }));
-      ws.send('{"t":"ack","seq":99999999,"gen":1}');
-      ws.send('{"t":');
-    }, FLOOD_EACH_MS);
-    ws.on('close', () => clearInterval(flood));
-  });
+    if (socket.unread < FLOOD_UNREAD_BYTES) socket.write(flood(attacker));
+    this.#later(1, attacker);
+  }
 }
+
+/** As fast as it can: sends beyond any rate, acks of the future, what is no JSON, pings. */
+function flood({ device }: Attacker): Buffer {
+  const id = `flood-${device}-${Date.now()}`;
+  const frames = Array.from({ length: FLOOD_FRAMES / 4 }, (_, i) => [
+    textFrame(JSON.stringify({ t: 'send', id: `${id}-${i}`, to: 'nobody-at-all', body: 'x' })),
+    BAD_ACK,
+    NO_JSON,
+    PING,
+  ]);
+  return Buffer.concat(frames.flat());
+}
+const BAD_ACK = textFrame('{"t":"ack","seq":99999999,"gen":1}');
+const NO_JSON = textFrame('{"t":');
+const PING = textFrame('{"t":"ping"}');

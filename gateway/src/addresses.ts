@@ -1,3 +1,7 @@
+import type { HttpResponse, TemplatedApp } from 'uws-current';
+import { countLimited } from './guard.ts';
+import { RateLimits } from './rate-limit.ts';
+
 /** How many connections each address has, for a bound on them. */
 export class Addresses {
   readonly #open = new Map<string, number>();
@@ -15,6 +19,24 @@ export class Addresses {
     if (left > 0) this.#open.set(address, left);
     else this.#open.delete(address);
   }
+}
+
+/** Connections of one address that are taken at once, as a multiple of what is taken in a second. */
+const ACCEPT_BURST = 10;
+
+/**
+ * Closes connections unread where one address opens too many: those who say nothing, or speak drop by drop, hold no more than what they may open
+ * in the ten seconds that uWebSockets gives a request. It does not tell whose connection has ended, so their number can't be the bound.
+ */
+export function boundAccepts(app: Pick<TemplatedApp, 'filter'>, perSecond: number): void {
+  const accepts = new RateLimits(perSecond, perSecond * ACCEPT_BURST);
+  const opened = (response: HttpResponse): void => {
+    const address = Buffer.from(response.getRemoteAddress()).toString('latin1');
+    if (accepts.take(address, Date.now()) === 0) return;
+    countLimited('RATE_ACCEPT_PER_ADDRESS');
+    response.close();
+  };
+  app.filter((response, change) => (Number(change) > 0 ? opened(response) : undefined));
 }
 
 /**

@@ -15,6 +15,7 @@ import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { App } from '@restante/shared/runtime/service';
 import { startTracing } from '@restante/shared/runtime/tracing';
+import { boundAccepts } from './addresses.ts';
 import { createAuthenticate } from './auth.ts';
 import { Backlog } from './backlog.ts';
 import { PendingCalls } from './calls.ts';
@@ -24,13 +25,14 @@ import { Connections } from './connections.ts';
 import { createDeliver } from './deliver.ts';
 import { serveDemo } from './demo.ts';
 import { metrics } from './events.ts';
+import { Guard } from './guard.ts';
 import { sendJson, sendProblem } from './http.ts';
 import { serveApi } from './http-api.ts';
 import type { AttachmentsApi } from './http-attachments.ts';
 import { timeDelivery } from './latencies.ts';
 import { GatewayLog } from './log.ts';
 import { OperatorOrders } from './operator-orders.ts';
-import { RateLimits, TokenBucket } from './rate-limit.ts';
+import { RateLimits } from './rate-limit.ts';
 import { Revocations, refuseRevoked } from './revocations.ts';
 import { SendPath } from './send.ts';
 import { SlotHolder } from './slot.ts';
@@ -63,7 +65,12 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
 
   const backlog = new Backlog({ kafka, topic: incoming, maxRecords: config.BACKLOG_MAX_RECORDS, logger });
   const log = new GatewayLog(producer, config.INCOMING_EPOCH, backlog);
-  const sendPath = new SendPath(log, new RateLimits(config.RATE_SEND_PER_SECOND, config.RATE_SEND_BURST));
+  const sendPath = new SendPath(log, {
+    perSecond: config.RATE_SEND_PER_SECOND,
+    burst: config.RATE_SEND_BURST,
+    ofAllPerSecond: config.SEND_PER_SECOND,
+  });
+  const guard = new Guard(config, Date.now());
   const slot: SlotHolder = new SlotHolder({
     store: redis,
     slots: config.GATEWAY_SLOTS,
@@ -81,6 +88,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     windowEntries: config.WINDOW_ENTRIES,
     windowBytes: config.WINDOW_BYTES,
     heartbeatSeconds: config.HEARTBEAT_SECONDS,
+    guard,
   });
   const orders = new OperatorOrders({
     ...{ kafka, connections, log, slot, revocations, logger },
@@ -94,8 +102,9 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     windowBytes: config.WINDOW_BYTES,
     sendPath,
     log,
+    guard,
     refill: connections.refill,
-    close: connections.close,
+    throwOut: connections.throwOut,
   };
   connections.onText = (connection, text) => onFrame(connection, text, frameContext);
   const deliver = createDeliver(connections.all, {
@@ -127,6 +136,8 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   }
 
   const app = uws.App();
+  // Behind a load balancer all of them come from its address.
+  if (!config.TRUST_FORWARDED_FOR) boundAccepts(app, config.RATE_ACCEPT_PER_ADDRESS);
   serveSockets(app, uws, connections, {
     config,
     authenticate,
@@ -137,8 +148,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     orders,
     revocations,
     addresses: connections.addresses,
-    attempts: new RateLimits(config.RATE_CONNECT_PER_MINUTE / 60, config.RATE_CONNECT_PER_MINUTE),
-    admission: new TokenBucket(config.CONNECT_PER_SECOND, config.CONNECT_PER_SECOND, Date.now()),
+    guard,
     logger,
     opened: (connection, reply) => connections.opened(connection, reply),
     abandoned: (connection) => connections.abandoned(connection),

@@ -4,7 +4,7 @@ import { type FrameContext, flushAck, onFrame } from './client-frames.ts';
 import type { Connection } from './connection.ts';
 import { createDeliver } from './deliver.ts';
 import type { GatewayLog } from './log.ts';
-import { RateLimits } from './rate-limit.ts';
+import { TokenBucket } from './rate-limit.ts';
 import { SendPath } from './send.ts';
 import { type TestSocket, testConnection } from './test-socket.ts';
 
@@ -31,20 +31,28 @@ let connection: Connection;
 let socket: TestSocket;
 let context: FrameContext;
 let refills: string[];
+let thrownOut: number[];
+/** Frames that are neither sends nor acks, which a connection may send at once. */
+const FRAMES = 20;
 
 function begin(burst = 1000): void {
   ({ connection, socket } = testConnection());
   log = new TestLog();
   refills = [];
+  thrownOut = [];
   const gatewayLog = log as unknown as GatewayLog;
   context = {
     slot: () => 3,
     lease: () => 'lease',
     windowBytes: 1000,
-    sendPath: new SendPath(gatewayLog, new RateLimits(1, burst)),
+    sendPath: new SendPath(gatewayLog, { perSecond: 1, burst, ofAllPerSecond: 1_000_000 }),
     log: gatewayLog,
     refill: ({ expect: from }, reason) => refills.push(`${from} ${reason}`),
-    close: () => {},
+    guard: { frames: (nowMs) => new TokenBucket(1, FRAMES, nowMs) },
+    throwOut: (thrown, code) => {
+      thrown.closed = true;
+      thrownOut.push(code);
+    },
   };
 }
 beforeEach(() => begin());
@@ -283,6 +291,26 @@ describe('what else comes', () => {
       { t: 'error', code: 'bad_field', message },
     ]);
     expect(connection.closed).toBe(false);
+  });
+
+  it.each([
+    ['no JSON', 'garbage'],
+    ['pings', '{"t":"ping"}'],
+    ['acks of the future', '{"t":"ack","seq":9,"gen":1}'],
+    ['watches', '{"t":"watch","users":["bob"]}'],
+  ])('without end closes with 4029, and what comes behind is not read: %s', (_, text) => {
+    for (let i = 0; i < FRAMES; i++) onFrame(connection, text, context);
+    expect(thrownOut).toEqual([]);
+    const { length: answers } = socket.take();
+    for (let i = 0; i < 10; i++) onFrame(connection, text, context);
+    expect(thrownOut).toEqual([4029]);
+    expect(answers).toBeLessThanOrEqual(FRAMES);
+    expect(socket.take()).toEqual([]);
+  });
+
+  it('is sends and acks, as many as there are entries', () => {
+    for (let i = 0; i < 10 * FRAMES; i++) send(`message-${i}`);
+    expect(thrownOut).toEqual([]);
   });
 
   it('goes to notification with where it came from', () => {

@@ -4,6 +4,7 @@ import type { UserEvent } from '@restante/shared/contract/events';
 import type { Connection } from './connection.ts';
 import { send, sendTogether, write } from './deliver.ts';
 import { metrics } from './events.ts';
+import { countLimited, type Guard } from './guard.ts';
 import { timeAck } from './latencies.ts';
 import type { GatewayLog } from './log.ts';
 import type { Refusal, SendPath, SendResult } from './send.ts';
@@ -24,20 +25,36 @@ export type FrameContext = {
   windowBytes: number;
   sendPath: SendPath;
   log: GatewayLog;
+  guard: Pick<Guard, 'frames'>;
   refill(connection: Connection, reason: string): void;
-  close(connection: Connection, code: number, reason: string): void;
+  /** Closes for what the client sent: its device is refused for a while. */
+  throwOut(connection: Connection, code: number, reason: string): void;
 };
 
-/** Takes one text frame of a client. Whatever is in it, the connection stays and the reason is said. */
+/** What is neither a send nor a good ack takes from the connection's own bound; beyond it the client is closed, as each such frame takes the time of others. */
+function takesTooMuch(connection: Connection, { guard, throwOut }: FrameContext): boolean {
+  const nowMs = Date.now();
+  connection.costly ??= guard.frames(nowMs);
+  if (connection.costly.take(nowMs) === 0) return false;
+  countLimited('RATE_FRAMES_PER_SECOND');
+  throwOut(connection, CLOSE.rate.code, 'too many frames');
+  return true;
+}
+
+/** Takes one text frame of a client. Whatever is in it, the connection stays and the reason is said, until there is too much of it. */
 export function onFrame(connection: Connection, text: string, context: FrameContext): void {
+  // Those that came in one piece with the one that was too many.
+  if (connection.closed) return;
   const parsed = parseClientFrame(text);
   if (!parsed.ok) {
     metrics.framesIn.inc({ type: 'bad' });
+    if (takesTooMuch(connection, context)) return;
     if (parsed.id !== undefined) return reject(connection, parsed.id, { code: parsed.code, message: parsed.message });
     return write(connection, { t: 'error', code: parsed.code, message: parsed.message });
   }
   const { frame } = parsed;
   metrics.framesIn.inc({ type: frame.t });
+  if (frame.t !== 'send' && frame.t !== 'ack' && takesTooMuch(connection, context)) return;
   switch (frame.t) {
     case 'send':
       return onSend(connection, frame, context);
@@ -49,7 +66,7 @@ export function onFrame(connection: Connection, text: string, context: FrameCont
       const { id, conversation, position } = frame;
       const ret = { conn: connection.id, slot: context.slot() };
       const command = { t: 'delete' as const, from: connection.user, id, conversation, position, at: Date.now(), ret };
-      return answer(connection, id, context.sendPath.command(connection.user, command, command.at));
+      return answer(connection, id, context.sendPath.command(connection.user, command, command.at), context);
     }
     case 'ping':
       return write(connection, { t: 'pong', ...(frame.n === undefined ? {} : { n: frame.n }), now: Date.now() });
@@ -99,6 +116,7 @@ function publishOrSay(connection: Connection, { log }: FrameContext, event: User
 function onSend(connection: Connection, frame: Extract<ClientFrame, { t: 'send' }>, context: FrameContext): void {
   const { t: _, ...fields } = frame;
   if ((connection.sending?.size ?? 0) >= MAX_UNANSWERED_SENDS) {
+    if (takesTooMuch(connection, context)) return;
     return reject(connection, frame.id, {
       code: 'overloaded',
       message: 'too many sends are unanswered on this connection',
@@ -106,11 +124,20 @@ function onSend(connection: Connection, frame: Extract<ClientFrame, { t: 'send' 
     });
   }
   const sender = { user: connection.user, ret: { conn: connection.id, slot: context.slot() } };
-  answer(connection, frame.id, context.sendPath.send(sender, fields, Date.now()));
+  answer(connection, frame.id, context.sendPath.send(sender, fields, Date.now()), context);
 }
 
-function answer(connection: Connection, id: string, result: Promise<SendResult> | Refusal): void {
-  if ('code' in result) return reject(connection, id, result);
+function answer(
+  connection: Connection,
+  id: string,
+  result: Promise<SendResult> | Refusal,
+  context: FrameContext,
+): void {
+  if ('code' in result) {
+    // That the log is away is not the client's doing.
+    if (result.code !== 'overloaded' && takesTooMuch(connection, context)) return;
+    return reject(connection, id, result);
+  }
   connection.sending ??= new Map();
   if (!connection.sending.has(id)) connection.sending.set(id, undefined);
   void result.then((sent) => {
@@ -145,7 +172,10 @@ function refusedPlace(connection: Connection, seq: number, gen: number): string 
 
 function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: 'ack' }>, context: FrameContext): void {
   const refused = refusedPlace(connection, seq, gen);
-  if (refused) return write(connection, { t: 'error', code: 'bad_field', message: `ack: ${refused}` });
+  if (refused) {
+    if (takesTooMuch(connection, context)) return;
+    return write(connection, { t: 'error', code: 'bad_field', message: `ack: ${refused}` });
+  }
   if (seq <= connection.acked) return;
   connection.ackPosition = connection.takeAck(seq);
   timeAck(connection, Date.now());
@@ -203,13 +233,3 @@ function onNack(connection: Connection, frame: Extract<ClientFrame, { t: 'nack' 
 }
 
 export const countLost = (): void => metrics.hintsDropped.inc({ reason: 'event not published' });
-
-/** Closes where the client does not follow the protocol at the level of WebSocket messages. */
-export function refuseMessage(
-  connection: Connection,
-  reason: 'too big' | 'too many early frames',
-  context: FrameContext,
-): void {
-  const close = reason === 'too big' ? CLOSE.tooBig : CLOSE.protocol;
-  context.close(connection, close.code, reason);
-}

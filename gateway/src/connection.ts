@@ -1,5 +1,6 @@
 import type { EntryText } from '@restante/shared/contract/entry';
 import type { WebSocket } from 'uws-current';
+import type { TokenBucket } from './rate-limit.ts';
 
 /** What uWebSockets keeps with each socket. */
 export type SocketData = { connection: Connection };
@@ -60,6 +61,8 @@ export class Connection {
   timedSeq = 0;
   timedAtMs = 0;
   closed = false;
+  /** For frames that cost more than they bring. */
+  costly: TokenBucket | undefined;
   #typingAtMs = 0;
 
   constructor(id: string, user: string, device: string, expiresAtMs: number, nowMs: number) {

@@ -7,6 +7,7 @@ import { countLost, flushAck, publishAck } from './client-frames.ts';
 import type { Connection, Socket } from './connection.ts';
 import { sendGathered, write } from './deliver.ts';
 import { metrics } from './events.ts';
+import type { Guard } from './guard.ts';
 import type { GatewayLog } from './log.ts';
 import type { SlotHolder } from './slot.ts';
 
@@ -31,6 +32,7 @@ export type ConnectionsOptions = {
   windowEntries: number;
   windowBytes: number;
   heartbeatSeconds: number;
+  guard: Pick<Guard, 'threwOut'>;
 };
 
 /** All connections of this gateway: their beginning, their end, and what must be looked after while they last. */
@@ -120,6 +122,13 @@ export class Connections {
   readonly close = (connection: Connection, code: number, reason: string): void => {
     sendGathered(connection);
     if (!connection.closed) connection.socket?.end(code, reason);
+  };
+
+  /** Closes for what the client sent, so that its device has to wait before it comes again. */
+  readonly throwOut = (connection: Connection, code: number, reason: string): void => {
+    const { user, device } = connection;
+    this.#options.guard.threwOut(user, device, Date.now());
+    this.close(connection, code, reason);
   };
 
   readonly refill = (connection: Connection, reason: string): void => {

@@ -11,6 +11,11 @@ export const metrics = {
     help: 'handshakes by outcome',
     labelNames: ['outcome'],
   }),
+  limited: new Counter({
+    name: 'restante_gateway_limited_total',
+    help: 'what was refused or closed, by the limit that it was over',
+    labelNames: ['limit'],
+  }),
   closes: new Counter({
     name: 'restante_gateway_closes_total',
     help: 'closed connections by close code',

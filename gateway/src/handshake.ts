@@ -12,11 +12,11 @@ import { AuthError, type Authenticate } from './auth.ts';
 import type { Config } from './config.ts';
 import { Connection, type Socket } from './connection.ts';
 import { metrics } from './events.ts';
+import { countLimited, type Guard, type Limit } from './guard.ts';
 import { sendProblem } from './http.ts';
 import { makeDurable } from './new-device.ts';
 import type { OperatorOrders } from './operator-orders.ts';
 import { originAllowed } from './origins.ts';
-import type { RateLimits, TokenBucket } from './rate-limit.ts';
 import type { Revocations } from './revocations.ts';
 import type { SlotHolder } from './slot.ts';
 
@@ -24,6 +24,8 @@ export const SUBPROTOCOL = 'restante.v1';
 const OVERLOAD_RETRY_SECONDS = 1;
 /** Inbox and row may each be asked again what the other says, where a rebuild ends between: more is a device that is forgotten meanwhile. */
 const MAKE_TURNS = 3;
+/** Somebody must leave first. */
+const FULL_RETRY_MS = 5_000;
 /** Handshakes that wait for Redis at once; beyond it a storm is told to come back rather than queued. */
 const MAX_PENDING = 2_000;
 
@@ -36,10 +38,8 @@ export type HandshakeContext = {
   slot: SlotHolder;
   orders: Pick<OperatorOrders, 'ready' | 'draining'>;
   revocations: Pick<Revocations, 'isRevoked'>;
-  /** Of the gateway, and of each device. */
-  admission: TokenBucket;
+  guard: Guard;
   addresses: Pick<Addresses, 'count'>;
-  attempts: RateLimits;
   logger: Logger;
   /** The session is registered: the socket opens now. */
   opened(connection: Connection, reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>): void;
@@ -54,7 +54,7 @@ type Registered = {
   reply: Extract<ConnectReply, { is: 'ok' | 'partial' }>;
   issuedAtMs: number | undefined;
 };
-type Refused = { status: number; code: ErrorCode; detail: string; retryAfterSeconds?: number };
+type Refused = { status: number; code: ErrorCode; detail: string; retryAfterSeconds?: number; limit?: Limit };
 let pending = 0;
 
 /** What the request says, read at once: uWebSockets forbids to touch it after the first await. */
@@ -96,9 +96,11 @@ export function onUpgrade(
   response.onAborted(() => {
     aborted = true;
   });
-  const refuse = ({ status, code, detail, retryAfterSeconds }: Refused) => {
+  // The connection ends with the refusal: to hold it is for those who were let in.
+  const refuse = ({ status, code, detail, retryAfterSeconds, limit }: Refused) => {
     metrics.handshakes.inc({ outcome: String(status) });
-    if (!aborted) response.cork(() => sendProblem(response, status, code, detail, retryAfterSeconds));
+    if (limit) countLimited(limit);
+    if (!aborted) response.cork(() => sendProblem(response, status, code, detail, retryAfterSeconds, true));
   };
   const early = refusedAtOnce(read, address, context);
   if (early) return refuse(early);
@@ -126,7 +128,10 @@ export function onUpgrade(
       context.opened(result.connection, result.reply);
     })
     .catch((error: unknown) => {
-      if (error instanceof AuthError) return refuse({ status: 401, code: 'unauthorized', detail: error.message });
+      if (error instanceof AuthError) {
+        context.guard.badToken(address, Date.now());
+        return refuse({ status: 401, code: 'unauthorized', detail: error.message });
+      }
       context.logger.warn({ err: messageOf(error) }, 'handshake failed');
       refuse({
         status: 503,
@@ -143,29 +148,29 @@ export function onUpgrade(
 function refusedAtOnce(
   read: Request,
   address: string,
-  { config, addresses, admission, slot, orders }: HandshakeContext,
+  { config, addresses, guard, slot, orders }: HandshakeContext,
 ): Refused | undefined {
+  const nowMs = Date.now();
+  const badTokensWaitMs = guard.badTokensWait(address, nowMs);
+  if (badTokensWaitMs > 0) {
+    const detail = `over ${config.RATE_BAD_TOKENS_PER_MINUTE} bad tokens a minute of one address`;
+    return tooMany('RATE_BAD_TOKENS_PER_MINUTE', detail, badTokensWaitMs);
+  }
   if (!slot.ready() || !orders.ready() || orders.draining() || pending >= MAX_PENDING) {
     return {
       status: 503,
       code: 'overloaded',
       detail: 'the gateway is not ready',
       retryAfterSeconds: OVERLOAD_RETRY_SECONDS,
+      ...(pending >= MAX_PENDING ? { limit: 'PENDING_HANDSHAKES' } : {}),
     };
   }
-  const waitMs = admission.take(Date.now());
-  if (waitMs > 0) {
-    const retryAfterSeconds = Math.ceil(waitMs / 1000) + Math.floor(Math.random() * 3);
-    return { status: 503, code: 'overloaded', detail: 'too many handshakes a second', retryAfterSeconds };
-  }
+  // Taken once the token is known to be good: bad ones must not use up what there is for others.
+  const waitMs = guard.admission.wait(nowMs);
+  if (waitMs > 0) return notAdmitted(waitMs);
   const most = config.CONNECTIONS_PER_ADDRESS;
   if (most > 0 && addresses.count(address) >= most)
-    return {
-      status: 429,
-      code: 'rate_limited',
-      detail: `over ${most} connections of one address`,
-      retryAfterSeconds: 5,
-    };
+    return tooMany('CONNECTIONS_PER_ADDRESS', `over ${most} connections of one address`, FULL_RETRY_MS);
   if (!originAllowed(read.origin, read.host, config.ALLOWED_ORIGINS, config.NODE_ENV === 'production')) {
     return { status: 403, code: 'unauthorized', detail: 'this Origin may not connect: see ALLOWED_ORIGINS' };
   }
@@ -174,18 +179,34 @@ function refusedAtOnce(
   return undefined;
 }
 
+const tooMany = (limit: Limit, detail: string, waitMs: number): Refused => ({
+  ...{ status: 429, code: 'rate_limited', detail, limit },
+  retryAfterSeconds: Math.ceil(waitMs / 1000),
+});
+
+/** Spread out, so that those who were refused together don't come back together. */
+const notAdmitted = (waitMs: number): Refused => ({
+  ...{ status: 503, code: 'overloaded', detail: 'too many handshakes a second', limit: 'CONNECT_PER_SECOND' },
+  retryAfterSeconds: Math.ceil(waitMs / 1000) + Math.floor(Math.random() * 3),
+});
+
 async function register(read: Request, context: HandshakeContext): Promise<Refused | Registered> {
-  const { config, inbox, slot, dynamo } = context;
+  const { config, inbox, slot, dynamo, guard } = context;
   const identity = await context.authenticate(read.token);
   if (identity.device !== undefined && identity.device !== read.device) {
     return { status: 401, code: 'unauthorized', detail: 'the token’s dev is another device' };
   }
   const { user } = identity;
-  const waitMs = context.attempts.take(`${user} ${read.device}`, Date.now());
-  if (waitMs > 0) {
+  const nowMs = Date.now();
+  const thrownOutMs = guard.thrownOutWait(user, read.device, nowMs);
+  if (thrownOutMs > 0) return tooMany('THROWN_OUT_SECONDS', 'closed for what this device sent', thrownOutMs);
+  const attemptMs = guard.attemptWait(user, read.device, nowMs);
+  if (attemptMs > 0) {
     const detail = `over ${config.RATE_CONNECT_PER_MINUTE} handshakes a minute`;
-    return { status: 429, code: 'rate_limited', detail, retryAfterSeconds: Math.ceil(waitMs / 1000) };
+    return tooMany('RATE_CONNECT_PER_MINUTE', detail, attemptMs);
   }
+  const admissionMs = guard.admission.take(nowMs);
+  if (admissionMs > 0) return notAdmitted(admissionMs);
   const connection = new Connection(
     randomBytes(9).toString('base64url'),
     user,
@@ -211,12 +232,7 @@ async function register(read: Request, context: HandshakeContext): Promise<Refus
   for (let turn = 0; reply.is === 'new' && turn < MAKE_TURNS; turn++)
     reply = await connect(await makeDurable(user, read.device, reply, dynamo, context.logEnds));
   if (reply.is === 'too-many' || reply.is === 'new') {
-    return {
-      status: 429,
-      code: 'rate_limited',
-      detail: `over ${config.CONNECTIONS_PER_USER} connections`,
-      retryAfterSeconds: 5,
-    };
+    return tooMany('CONNECTIONS_PER_USER', `over ${config.CONNECTIONS_PER_USER} connections`, FULL_RETRY_MS);
   }
   connection.replaced = reply.replaced;
   if (reply.poisonSeq !== undefined) connection.poison = { gen: reply.gen, seq: reply.poisonSeq };

@@ -55,6 +55,7 @@ export function sendProblem(
   code: ErrorCode,
   detail: string,
   retryAfterSeconds?: number,
+  closes = false,
 ): void {
   const title = STATUS_TEXT[status] ?? 'Error';
   response.writeStatus(`${status} ${title}`);
@@ -63,7 +64,7 @@ export function sendProblem(
   response.writeHeader('x-content-type-options', 'nosniff');
   if (status === 401) response.writeHeader('www-authenticate', 'Bearer');
   if (retryAfterSeconds !== undefined) response.writeHeader('retry-after', String(retryAfterSeconds));
-  response.end(JSON.stringify({ type: 'about:blank', title, status, code, detail }));
+  response.end(JSON.stringify({ type: 'about:blank', title, status, code, detail }), closes);
 }
 
 /** Where nobody knows better: a store that is away is back soon, a limit that is reached is not. */

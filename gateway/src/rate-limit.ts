@@ -16,13 +16,17 @@ export class TokenBucket {
 
   /** Takes a token. @returns 0 where there was one, else in how many ms there will be. */
   take(nowMs: number): number {
+    const waitMs = this.wait(nowMs);
+    if (waitMs === 0) this.#tokens -= 1;
+    return waitMs;
+  }
+
+  /** @returns what `take` would: nothing is taken */
+  wait(nowMs: number): number {
     // A clock that was set back gives no tokens and takes none.
     this.#tokens = Math.min(this.#burst, this.#tokens + (Math.max(0, nowMs - this.#at) / 1000) * this.#perSecond);
     this.#at = nowMs;
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1;
-      return 0;
-    }
+    if (this.#tokens >= 1) return 0;
     return Math.ceil(((1 - this.#tokens) / this.#perSecond) * 1000);
   }
 }
@@ -30,7 +34,7 @@ export class TokenBucket {
 /** Buckets that are remembered; one forgotten starts full again, which only one among the least recent can be. */
 const MAX_BUCKETS = 100_000;
 
-/** A bucket for each of those who are limited: users, devices. */
+/** A bucket for each of those who are limited: users, devices, addresses. */
 export class RateLimits {
   readonly #buckets = new LRUCache<string, TokenBucket>({ max: MAX_BUCKETS });
   readonly #perSecond: number;
@@ -48,5 +52,10 @@ export class RateLimits {
       this.#buckets.set(who, bucket);
     }
     return bucket.take(nowMs);
+  }
+
+  /** @returns what `take` would: nothing is taken, nothing kept */
+  wait(who: string, nowMs: number): number {
+    return this.#buckets.get(who)?.wait(nowMs) ?? 0;
   }
 }

@@ -3,6 +3,7 @@ import { CLOSE } from '@restante/shared/contract/codes';
 import type { TemplatedApp } from 'uws-current';
 import type { SocketData } from './connection.ts';
 import type { Connections } from './connections.ts';
+import { countLimited } from './guard.ts';
 import { type HandshakeContext, onUpgrade } from './handshake.ts';
 import type { Uws } from './uws.ts';
 
@@ -26,14 +27,15 @@ export function serveSockets(app: TemplatedApp, uws: Uws, connections: Connectio
     message: (socket, message, isBinary) => {
       const { connection } = socket.getUserData();
       if (message.byteLength > MAX_FRAME_BYTES) {
-        return connections.close(connection, CLOSE.tooBig.code, `a frame has at most ${MAX_FRAME_BYTES} bytes`);
+        countLimited('FRAME_BYTES');
+        return connections.throwOut(connection, CLOSE.tooBig.code, `a frame has at most ${MAX_FRAME_BYTES} bytes`);
       }
       // A binary message is no JSON text: answered as such.
       const text = isBinary ? '' : Buffer.from(message).toString('utf8');
       if (connection.gen !== undefined) return connections.onText(connection, text);
       connection.early ??= [];
       if (connection.early.push(text) > MAX_EARLY_FRAMES) {
-        connections.close(connection, CLOSE.protocol.code, 'too many frames before the welcome');
+        connections.throwOut(connection, CLOSE.protocol.code, 'too many frames before the welcome');
       }
     },
     close: (socket, code) => connections.closed(socket.getUserData().connection, code),

@@ -236,6 +236,26 @@ export const SETTINGS = {
     '0',
     'open connections of one address at one gateway; 0: any number, as many phones share one behind a carrier',
   ),
+  RATE_ACCEPT_PER_ADDRESS: setting(
+    integer(1, 1_000_000),
+    '50',
+    'connections a second that one address may open at one gateway, ten times as many at once; more are closed unread. Not looked at with TRUST_FORWARDED_FOR',
+  ),
+  RATE_BAD_TOKENS_PER_MINUTE: setting(
+    integer(1, 1_000_000),
+    '120',
+    'handshakes a minute of one address that may fail for their token, as many at once; beyond it none of its tokens is looked at',
+  ),
+  RATE_FRAMES_PER_SECOND: setting(
+    integer(1, 1_000_000),
+    '20',
+    'frames a second of one connection that are neither sends nor acks, or are refused, ten times as many at once; beyond it the connection is closed (4029)',
+  ),
+  THROWN_OUT_SECONDS: setting(
+    integer(1, 3600),
+    '60',
+    'how long a device is refused whose connection was closed for what it sent',
+  ),
   TRUST_FORWARDED_FOR: setting(
     flag,
     'false',
@@ -273,6 +293,11 @@ export const SETTINGS = {
   ),
   RATE_SEND_PER_SECOND: setting(integer(1, 1_000_000), '50', 'messages a second that a user may send'),
   RATE_SEND_BURST: setting(integer(1, 1_000_000), '200', 'messages that a user may send at once'),
+  SEND_PER_SECOND: setting(
+    integer(1, 1_000_000),
+    '2000',
+    'messages a second that one gateway takes of all users; beyond it each user has a 25th of RATE_SEND_PER_SECOND',
+  ),
   HEARTBEAT_SECONDS: setting(integer(8, 900), '30', 'a connection that is silent for twice this is closed'),
   DRAIN_MS: setting(
     integer(0, 600_000),

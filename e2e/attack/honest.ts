@@ -1,0 +1,75 @@
+import { TestClient } from '../support/client.ts';
+import type { Stack } from '../support/stack.ts';
+
+const SENDS_PER_SECOND_EACH = 1;
+const SETTLE_MS = 30_000;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What the honest saw of a time: how many they sent, lost; the codes with which they were cut; from send to receipt at the 50th and 99th percentile and at most. */
+export type Seen = { sent: number; lost: number; cut: string[]; p50: number; p99: number; most: number };
+
+/** Users who send to one another, evenly, once a second each, and keep what they got and when. */
+export class Honest {
+  readonly #clients: TestClient[];
+  readonly #sentAt = new Map<string, number>();
+  readonly #gotAt: Map<string, number>;
+
+  private constructor(clients: TestClient[], gotAt: Map<string, number>) {
+    this.#clients = clients;
+    this.#gotAt = gotAt;
+  }
+
+  static async connect(stack: Stack, users: number): Promise<Honest> {
+    const gotAt = new Map<string, number>();
+    const open = async (i: number) => {
+      const user = `honest-${i}`;
+      const client: TestClient = await TestClient.drained({
+        url: stack.gatewayUrls[i % stack.gatewayUrls.length]!,
+        ...{ user, device: 'phone', token: await stack.token(user) },
+        onFrame: (frame) => {
+          if (frame.t === 'message') gotAt.set(String(frame.id), performance.now());
+        },
+      });
+      return client;
+    };
+    return new Honest(await Promise.all(Array.from({ length: users }, (_, i) => open(i))), gotAt);
+  }
+
+  /** The codes with which connections were closed. */
+  get cut(): string[] {
+    return this.#clients.flatMap(({ closed }) => (closed ? [`${closed.code} ${closed.reason}`] : []));
+  }
+
+  /** They talk until `over`, or that many ms. @returns the ids of what was sent */
+  async talk(name: string, over: number | (() => boolean)): Promise<string[]> {
+    const ids: string[] = [];
+    const began = performance.now();
+    const users = this.#clients.length;
+    const isOver = typeof over === 'number' ? () => performance.now() - began >= over : over;
+    for (let n = 0; !isOver(); n++) {
+      const due = began + (n * 1000) / (users * SENDS_PER_SECOND_EACH);
+      if (due > performance.now()) await pause(due - performance.now());
+      const from = n % users;
+      const id = `${name}-${n}-${from}`;
+      this.#sentAt.set(id, performance.now());
+      this.#clients[from]!.send({
+        t: 'send',
+        id,
+        to: `honest-${(from + 1 + (n % (users - 1))) % users}`,
+        body: 'how are you?',
+      });
+      ids.push(id);
+    }
+    return ids;
+  }
+
+  /** Once all have come, or nothing more is waited for. */
+  async seen(ids: string[]): Promise<Seen> {
+    const end = performance.now() + SETTLE_MS;
+    while (ids.some((id) => !this.#gotAt.has(id)) && performance.now() < end) await pause(50);
+    const ms = ids.flatMap((id) => (this.#gotAt.has(id) ? [this.#gotAt.get(id)! - this.#sentAt.get(id)!] : []));
+    ms.sort((a, b) => a - b);
+    const at = (share: number) => ms[Math.min(ms.length - 1, Math.floor(ms.length * share))] ?? Number.NaN;
+    return { sent: ids.length, lost: ids.length - ms.length, cut: this.cut, p50: at(0.5), p99: at(0.99), most: at(1) };
+  }
+}
