@@ -7,7 +7,7 @@ import { Honest, type Seen } from './honest.ts';
 const MOST_LET_IN = 0.95;
 const MOST_RAMP_MS = 60_000;
 /** What one gateway of such a machine takes (docs/scale.md): with two cores for ten processes, far less than the defaults. */
-export const LAPTOP = { CONNECT_PER_SECOND: '50', SEND_PER_SECOND: '100' };
+const LAPTOP = { CONNECT_PER_SECOND: '50', SEND_PER_SECOND: '100' };
 
 export type AttackOptions = {
   scale: number;

@@ -32,7 +32,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'CONNECTIONS_PER_USER',
       'CONNECTIONS_PER_ADDRESS',
       'RATE_ACCEPT_PER_ADDRESS',
-      'RATE_BAD_TOKENS_PER_MINUTE',
+      'RATE_UNAUTHORIZED_PER_MINUTE',
       'RATE_FRAMES_PER_SECOND',
       'THROWN_OUT_SECONDS',
       'TRUST_FORWARDED_FOR',

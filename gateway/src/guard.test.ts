@@ -4,7 +4,7 @@ import { Guard } from './guard.ts';
 const guard = () =>
   new Guard(
     {
-      RATE_BAD_TOKENS_PER_MINUTE: 2,
+      RATE_UNAUTHORIZED_PER_MINUTE: 2,
       RATE_CONNECT_PER_MINUTE: 3,
       RATE_FRAMES_PER_SECOND: 5,
       THROWN_OUT_SECONDS: 30,

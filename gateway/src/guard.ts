@@ -9,7 +9,7 @@ export type Limit =
   | 'FRAME_BYTES'
   | 'PENDING_HANDSHAKES'
   | 'RATE_ACCEPT_PER_ADDRESS'
-  | 'RATE_BAD_TOKENS_PER_MINUTE'
+  | 'RATE_UNAUTHORIZED_PER_MINUTE'
   | 'RATE_CONNECT_PER_MINUTE'
   | 'RATE_FRAMES_PER_SECOND'
   | 'RATE_SEND_PER_SECOND'
@@ -21,7 +21,7 @@ export const countLimited = (limit: Limit): void => metrics.limited.inc({ limit 
 const FRAMES_BURST = 10;
 
 export type GuardSettings = {
-  RATE_BAD_TOKENS_PER_MINUTE: number;
+  RATE_UNAUTHORIZED_PER_MINUTE: number;
   RATE_CONNECT_PER_MINUTE: number;
   RATE_FRAMES_PER_SECOND: number;
   THROWN_OUT_SECONDS: number;
@@ -42,7 +42,7 @@ export class Guard {
   constructor(settings: GuardSettings, nowMs: number) {
     const perDevice = settings.RATE_CONNECT_PER_MINUTE;
     const perUser = perDevice * settings.DEVICES_PER_USER;
-    const badTokens = settings.RATE_BAD_TOKENS_PER_MINUTE;
+    const badTokens = settings.RATE_UNAUTHORIZED_PER_MINUTE;
     this.admission = new TokenBucket(settings.CONNECT_PER_SECOND, settings.CONNECT_PER_SECOND, nowMs);
     this.#badTokens = new RateLimits(badTokens / 60, badTokens);
     this.#ofDevice = new RateLimits(perDevice / 60, perDevice);

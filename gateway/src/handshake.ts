@@ -153,8 +153,8 @@ function refusedAtOnce(
   const nowMs = Date.now();
   const badTokensWaitMs = guard.badTokensWait(address, nowMs);
   if (badTokensWaitMs > 0) {
-    const detail = `over ${config.RATE_BAD_TOKENS_PER_MINUTE} bad tokens a minute of one address`;
-    return tooMany('RATE_BAD_TOKENS_PER_MINUTE', detail, badTokensWaitMs);
+    const detail = `over ${config.RATE_UNAUTHORIZED_PER_MINUTE} bad tokens a minute of one address`;
+    return tooMany('RATE_UNAUTHORIZED_PER_MINUTE', detail, badTokensWaitMs);
   }
   if (!slot.ready() || !orders.ready() || orders.draining() || pending >= MAX_PENDING) {
     return {

@@ -8,7 +8,7 @@ export const timeMs = z.int().describe('milliseconds since the epoch');
 export const errorCodeSchema = z.enum(Object.keys(ERROR_CODES) as ErrorCode[]);
 const replayed = z.boolean().describe('it may have been sent to this device before');
 
-const GAP_REASONS = ['expired', 'overflow', 'dead-lettered', 'device-expired'] as const;
+export const GAP_REASONS = ['expired', 'overflow', 'dead-lettered', 'device-expired'] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 
 /** A message as the history has it: the frame without its place in an inbox. */

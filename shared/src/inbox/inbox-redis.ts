@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { type EntryText, gapEntry } from '../contract/entry.ts';
-import type { GapReason } from '../contract/server-frames.ts';
+import { GAP_REASONS } from '../contract/server-frames.ts';
 import type { RedisStore, RedisValue, ScriptCall } from '../runtime/redis.ts';
+import { groups, oneOf, text, texts, whole } from './reply.ts';
 import { defineInboxScripts, type InboxLimits, type InboxScript, inboxKeys } from './scripts.ts';
 
 /** A generation is 52 random bits: JSON and Lua numbers hold it exactly, and no store has to remember the last one. */
@@ -245,32 +246,27 @@ function parseElement(text: string): ListedEntry {
   return { listedAtMs: Number(listed), expiresAtMs: Number(expires), conversation, position: Number(position), entry };
 }
 
-// ---- replies
-
-const strings = (value: RedisValue): string[] => value as string[];
+// ---- replies: each is checked, for what is decided by them can't be taken back
 
 export function parseEnqueued(value: RedisValue): Enqueued {
-  const [gen, before, tail, partial, added, sessionCount, ...rest] = strings(value);
+  const [gen, before, tail, partial, added, sessionCount, ...rest] = texts(value);
   if (gen === 'none')
     return { kept: false, gen: 0, before: 0, tail: 0, partial: true, added: [], sessionCount: 0, live: [] };
-  const live: LiveHint[] = [];
-  for (let i = 0; i < rest.length; i += 5) {
-    live.push({
-      conn: rest[i]!,
-      slot: Number(rest[i + 1]),
-      lease: rest[i + 2]!,
-      fromSeq: Number(rest[i + 3]),
-      toSeq: Number(rest[i + 4]),
-    });
-  }
+  const live: LiveHint[] = groups(rest, 5).map(([conn, slot, lease, fromSeq, toSeq]) => ({
+    conn: text(conn),
+    slot: whole(slot),
+    lease: text(lease),
+    fromSeq: whole(fromSeq),
+    toSeq: whole(toSeq),
+  }));
   return {
     kept: true,
-    gen: Number(gen),
-    before: Number(before),
-    tail: Number(tail),
+    gen: whole(gen),
+    before: whole(before),
+    tail: whole(tail),
     partial: partial === '1',
-    added: [...added!].map((flag) => flag === '1'),
-    sessionCount: Number(sessionCount),
+    added: [...text(added)].map((flag) => flag === '1'),
+    sessionCount: whole(sessionCount),
     live,
   };
 }
@@ -278,93 +274,95 @@ export function parseEnqueued(value: RedisValue): Enqueued {
 function parsePage(parts: string[]): Page {
   const [gapFrom, gapTo, reason, conversations, firstSeq, ...entries] = parts;
   const gap =
-    gapFrom === ''
+    text(gapFrom) === ''
       ? undefined
       : {
-          from: Number(gapFrom),
-          to: Number(gapTo),
+          from: whole(gapFrom),
+          to: whole(gapTo),
           entry: gapEntry(
-            Number(gapFrom),
-            Number(gapTo),
-            reason as GapReason,
-            conversations!.split('\n').filter((c) => c !== ''),
+            whole(gapFrom),
+            whole(gapTo),
+            oneOf(reason, GAP_REASONS),
+            text(conversations)
+              .split('\n')
+              .filter((c) => c !== ''),
           ),
         };
-  return { gap, firstSeq: Number(firstSeq), entries };
+  return { gap, firstSeq: whole(firstSeq), entries };
 }
 
 function parseReleased([conn, slot, gen, mode, high, tail, ...page]: string[]): Released {
   return {
-    conn: conn!,
-    slot: Number(slot),
-    gen: Number(gen),
+    conn: text(conn),
+    slot: whole(slot),
+    gen: whole(gen),
     live: mode === 'l',
-    high: Number(high),
-    tail: Number(tail),
+    high: whole(high),
+    tail: whole(tail),
     ...parsePage(page),
   };
 }
 
 function parseNew(value: RedisValue): NewDevice {
-  const [, start = '', yielded = ''] = strings(value);
-  return { is: 'new', start, yieldedDevice: yielded === '' ? undefined : yielded };
+  const [, start, yielded] = texts(value);
+  return { is: 'new', start: text(start), yieldedDevice: text(yielded) === '' ? undefined : yielded };
 }
 
 export function parseConnect(value: RedisValue): ConnectReply {
-  const [is, gen, acked, tail, replaced, slot, poison] = strings(value);
+  const [is, gen, acked, tail, replaced, slot, poison] = texts(value);
   if (is === 'new') return parseNew(value);
   if (is === 'too-many') return { is };
   return {
-    is: is as 'ok' | 'partial',
-    gen: Number(gen),
-    acked: Number(acked),
-    tail: Number(tail),
-    replaced: replaced === '' ? undefined : { conn: replaced!, slot: Number(slot) },
-    poisonSeq: poison === '' ? undefined : Number(poison),
+    is: oneOf(is, ['ok', 'partial']),
+    gen: whole(gen),
+    acked: whole(acked),
+    tail: whole(tail),
+    replaced: text(replaced) === '' ? undefined : { conn: replaced!, slot: whole(slot) },
+    poisonSeq: text(poison) === '' ? undefined : whole(poison),
   };
 }
 
 export function parseReplay(value: RedisValue): ReplayReply {
-  const [is, acked, ...rest] = strings(value);
-  if (is === 'page') return { is, acked: Number(acked), page: parseReleased(rest) };
-  return is === 'no-device' ? { is, slot: Number(acked) } : { is: is as 'gone' };
+  const [is, acked, ...rest] = texts(value);
+  if (is === 'page') return { is, acked: whole(acked), page: parseReleased(rest) };
+  return is === 'no-device' ? { is, slot: whole(acked) } : { is: oneOf(is, ['gone', 'partial']) };
 }
 
 export function parseAck(value: RedisValue): AckReply {
-  const [is, acked, tail, ...rest] = strings(value);
-  if (is !== 'ok') return { is: is as 'partial' };
-  return { is, acked: Number(acked), tail: Number(tail), page: rest.length > 0 ? parseReleased(rest) : undefined };
+  const [is, acked, tail, ...rest] = texts(value);
+  if (is !== 'ok') return { is: oneOf(is, ['partial', 'reset', 'refused']) };
+  return { is, acked: whole(acked), tail: whole(tail), page: rest.length > 0 ? parseReleased(rest) : undefined };
 }
 
 export function parseNack(value: RedisValue): NackReply {
-  const [is, entry] = strings(value);
-  return is === 'entry' ? { is, entry: entry! } : parseAck(value);
+  const [is, entry] = texts(value);
+  return is === 'entry' ? { is, entry: text(entry) } : parseAck(value);
 }
 
 export function parseRefill(value: RedisValue): RefillReply {
-  const [is, slot] = strings(value);
-  if (is === 'close') return { is, slot: Number(slot) };
+  const [is, slot] = texts(value);
+  if (is === 'close') return { is, slot: whole(slot) };
   if (is === 'reset') return { is };
   return parseReplay(value);
 }
 
 /** @returns the entry that turned out to be poison when this session ended, if one did */
 export function parseDisconnect(value: RedisValue): { gen: number; seq: number } | undefined {
-  const [gen, seq] = strings(value);
-  return seq === '' ? undefined : { gen: Number(gen), seq: Number(seq) };
+  const [gen, seq] = texts(value);
+  return text(seq) === '' ? undefined : { gen: whole(gen), seq: whole(seq) };
 }
 
 export function parseSync(value: RedisValue): SyncReply {
-  const [is, gen, acked, tail, high, reached, ...page] = strings(value);
+  const [is, gen, acked, tail, high, reached, ...page] = texts(value);
   if (is === 'new') return parseNew(value);
-  if (is !== 'page') return { is: is as 'partial' };
+  if (is !== 'page') return { is: oneOf(is, ['partial', 'too-many']) };
   return {
     is,
-    gen: Number(gen),
-    acked: Number(acked),
-    tail: Number(tail),
-    high: Number(high),
-    reached: Number(reached),
+    gen: whole(gen),
+    acked: whole(acked),
+    tail: whole(tail),
+    high: whole(high),
+    reached: whole(reached),
     page: parsePage(page),
   };
 }
@@ -372,8 +370,8 @@ export function parseSync(value: RedisValue): SyncReply {
 export type AckIdsReply = { is: 'partial' } | { is: 'no-device' } | { is: 'ok'; gen: number; acked: number };
 
 export function parseAckIds(value: RedisValue): AckIdsReply {
-  const [is, gen, acked] = strings(value);
-  return is === 'ok' ? { is, gen: Number(gen), acked: Number(acked) } : { is: is as 'partial' };
+  const [is, gen, acked] = texts(value);
+  return is === 'ok' ? { is, gen: whole(gen), acked: whole(acked) } : { is: oneOf(is, ['partial', 'no-device']) };
 }
 
 export type MessageFacts = {
@@ -384,19 +382,18 @@ export type MessageFacts = {
 };
 
 export function parseMessageFacts(value: RedisValue): MessageFacts {
-  const [inboxed, count, pushedAt, dead] = strings(value);
+  const [inboxed, count, pushedAt, dead] = texts(value);
   return {
     inboxed: inboxed === '1',
-    sessions: Number(count),
-    pushedAtMs: pushedAt === '' ? undefined : Number(pushedAt),
+    sessions: whole(count),
+    pushedAtMs: text(pushedAt) === '' ? undefined : whole(pushedAt),
     deadLettered: dead === '1',
   };
 }
 
 /** @returns the sessions that ended with the device */
 export function parseForgotten(value: RedisValue): { conn: string; slot: number }[] {
-  const parts = strings(value);
-  return parts.flatMap((conn, i) => (i % 2 === 0 ? [{ conn, slot: Number(parts[i + 1]) }] : []));
+  return groups(texts(value), 2).map(([conn, slot]) => ({ conn: text(conn), slot: whole(slot) }));
 }
 
 export type DueSession = { conn: string; slot: number; lease: string; device: string; cursor: number };
@@ -418,28 +415,25 @@ export type DueState =
 
 export function parseDueCheck(value: RedisValue): DueState {
   const [is, gen, tail, furthest, lowest, active, tries, probed, probedAt, pushedTail, nextPush, urgent, ...rest] =
-    strings(value);
-  if (is !== 'whole') return { is: is as 'none' };
-  const sessions: DueSession[] = [];
-  for (let i = 0; i < rest.length; i += 5) {
-    sessions.push({
-      conn: rest[i]!,
-      slot: Number(rest[i + 1]),
-      lease: rest[i + 2]!,
-      device: rest[i + 3]!,
-      cursor: Number(rest[i + 4]),
-    });
-  }
+    texts(value);
+  if (is !== 'whole') return { is: oneOf(is, ['none', 'partial']) };
+  const sessions: DueSession[] = groups(rest, 5).map(([conn, slot, lease, device, cursor]) => ({
+    conn: text(conn),
+    slot: whole(slot),
+    lease: text(lease),
+    device: text(device),
+    cursor: whole(cursor),
+  }));
   return {
     is,
-    gen: Number(gen),
-    tail: Number(tail),
-    furthest: Number(furthest),
-    lowest: Number(lowest),
-    activeDevices: Number(active),
-    tries: Number(tries),
-    probe: probed === '' ? undefined : { cursor: Number(probed), atMs: Number(probedAt) },
-    push: { pushedTail: Number(pushedTail), nextAtMs: Number(nextPush), urgent: urgent === '1' },
+    gen: whole(gen),
+    tail: whole(tail),
+    furthest: whole(furthest),
+    lowest: whole(lowest),
+    activeDevices: whole(active),
+    tries: whole(tries),
+    probe: text(probed) === '' ? undefined : { cursor: whole(probed), atMs: whole(probedAt) },
+    push: { pushedTail: whole(pushedTail), nextAtMs: whole(nextPush), urgent: urgent === '1' },
     sessions,
   };
 }

@@ -241,7 +241,7 @@ export const SETTINGS = {
     '50',
     'connections a second that one address may open at one gateway, ten times as many at once; more are closed unread. Not looked at with TRUST_FORWARDED_FOR',
   ),
-  RATE_BAD_TOKENS_PER_MINUTE: setting(
+  RATE_UNAUTHORIZED_PER_MINUTE: setting(
     integer(1, 1_000_000),
     '120',
     'handshakes a minute of one address that may fail for their token, as many at once; beyond it none of its tokens is looked at',
