@@ -15,7 +15,6 @@ export type FaultRunOptions = {
   /** By name. */
   nemeses: readonly string[];
   rate: number;
-  mostDevices?: number;
   folder: string;
   say: (line: string) => void;
   /** A deployment that runs already, instead of a system of its own. */
@@ -102,7 +101,7 @@ async function linesTo(urls: readonly string[], needed: boolean): Promise<Outsid
 }
 
 function planOf(
-  { seed, minutes, nemeses, rate, mostDevices }: FaultRunOptions,
+  { seed, minutes, nemeses, rate }: FaultRunOptions,
   gateways: number,
   prefix: string,
   membersChange: boolean,
@@ -115,6 +114,5 @@ function planOf(
     prefix,
     membersChange,
     sendsPerSecond: rate,
-    mostDevices,
   });
 }

@@ -41,8 +41,6 @@ export type PlanOptions = {
   /** Whether members come and go: where nobody can read the log, who was a member when can't be judged. */
   membersChange: boolean;
   sendsPerSecond: number;
-  /** Devices of a user, at most. */
-  mostDevices?: number | undefined;
 };
 
 const USERS = 8;
@@ -59,7 +57,7 @@ const LONG_TTL_SECONDS = 7 * 24 * 3600;
 /** What a run does: a function of its options alone. The machine decides only how far each step has come when the next begins. */
 export function plan(options: PlanOptions): Plan {
   const random = new Random(options.seed);
-  const users = planUsers(options.prefix, options.mostDevices ?? MOST_DEVICES, random);
+  const users = planUsers(options.prefix, random);
   const groups = planGroups(options.prefix, users, random);
   const steps = [
     ...firstConnections(users, options, random),
@@ -69,10 +67,10 @@ export function plan(options: PlanOptions): Plan {
   return { users, groups, steps, faults: planFaults(options, random) };
 }
 
-function planUsers(prefix: string, mostDevices: number, random: Random): PlannedUser[] {
+function planUsers(prefix: string, random: Random): PlannedUser[] {
   return Array.from({ length: USERS }, (_, n) => ({
     user: `${prefix}u${n}`,
-    devices: Array.from({ length: random.integer(1, mostDevices) }, (_, d) => `d${d}`),
+    devices: Array.from({ length: random.integer(1, MOST_DEVICES) }, (_, d) => `d${d}`),
   }));
 }
 
