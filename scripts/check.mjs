@@ -28,6 +28,7 @@ const steps = [
     command: 'vitest',
     args: ['run', '--project', 'unit', 'gateway/src/descriptions.test.ts'],
   },
+  { name: 'npm audit', command: process.execPath, args: ['scripts/audit.mjs'], shows: true },
   { name: 'nothing unused', command: 'knip', args: ['--no-progress', '--no-config-hints'] },
   {
     name: 'who imports whom',
@@ -51,7 +52,9 @@ async function work() {
     const start = Date.now();
     const { code, output } = await run(step.command, step.args, { quiet: true });
     const objection = code === 0 ? step.judge?.(output) : `exit code ${code}`;
-    say(`${objection ? '✗' : '✓'} ${step.name} (${seconds(start)})`);
+    say(
+      `${objection ? '✗' : '✓'} ${step.name} (${seconds(start)})${step.shows ? `: ${output.trim().split('\n')[0]}` : ''}`,
+    );
     if (!objection) continue;
     failed.push(step.name);
     say(`${output.trim()}\n${objection}`);
