@@ -5,10 +5,12 @@ import { settledWithin } from './settled-within.ts';
 const USE_TIMEOUT_MS = 15_000;
 const DISCONNECT_TIMEOUT_MS = 2000;
 
+type Held = { admin: Admin; own: OwnClient; connected: Promise<void> };
+
 /** An admin client that connects when it is first needed, and after a failure is made anew rather than trusted again. */
 export class AdminHolder {
   #kafka: Kafka;
-  #held: Promise<{ admin: Admin; own: OwnClient }> | undefined;
+  #held: Held | undefined;
 
   constructor(kafka: Kafka) {
     this.#kafka = kafka;
@@ -18,7 +20,7 @@ export class AdminHolder {
   async use<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
     this.#held ??= this.#connect();
     const held = this.#held;
-    const result = held.then(({ admin }) => work(admin));
+    const result = held.connected.then(() => work(held.admin));
     const inTime = await settledWithin(result, USE_TIMEOUT_MS);
     try {
       if (!inTime) throw new Error(`Kafka did not answer an admin request within ${USE_TIMEOUT_MS} ms`);
@@ -29,23 +31,18 @@ export class AdminHolder {
     }
   }
 
+  /** Also where it has never connected: the next `use` begins anew at once. */
   async close(): Promise<void> {
-    const held = await this.#held?.catch(() => undefined);
+    const held = this.#held;
     this.#held = undefined;
     if (held === undefined) return;
     await settledWithin(held.admin.disconnect(), DISCONNECT_TIMEOUT_MS);
     held.own.destroy();
   }
 
-  async #connect(): Promise<{ admin: Admin; own: OwnClient }> {
+  #connect(): Held {
     const own = ownClient(this.#kafka);
     const admin = own.kafka.admin();
-    try {
-      await admin.connect();
-    } catch (error) {
-      own.destroy();
-      throw error;
-    }
-    return { admin, own };
+    return { own, admin, connected: admin.connect() };
   }
 }

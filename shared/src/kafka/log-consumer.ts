@@ -73,7 +73,7 @@ export class LogConsumer {
   #fatal: Error | undefined;
   #readyWaiters: (() => void)[] = [];
   #watchdog: NodeJS.Timeout;
-  #checking = false;
+  #looking = false;
   #lifelessChecks = 0;
   #beats = -1;
   #behind = new Map<number, { position: number; checks: number }>();
@@ -83,7 +83,7 @@ export class LogConsumer {
     this.#options = options;
     this.#events = options.events ?? {};
     this.#admin = new AdminHolder(options.kafka);
-    this.#watchdog = setInterval(() => void this.#checkOnce(), options.watchdogEachMs ?? WATCHDOG_EACH_MS).unref();
+    this.#watchdog = setInterval(() => this.#check(), options.watchdogEachMs ?? WATCHDOG_EACH_MS).unref();
     this.#loop = this.#keepRunning();
   }
 
@@ -248,16 +248,24 @@ export class LogConsumer {
    * kafkajs consumers have stopped fetching for ever without a word (#659, #1720). So: no answered fetch and no join for
    * half a minute, or records in the log that are neither fetched nor held back by us, ends the session.
    */
-  async #check(): Promise<void> {
+  #check(): void {
     const session = this.#session;
-    const generation = this.#generation;
     if (session === undefined || session.closing) return;
+    // By itself: the look at the log waits for Kafka, on another connection that may be as stuck.
     this.#lifelessChecks = session.beats === this.#beats ? this.#lifelessChecks + 1 : 0;
     this.#beats = session.beats;
-    if (this.#lifelessChecks >= CHECKS_UNTIL_LIFELESS) return this.#restart(session, 'no fetch was answered for long');
+    if (this.#lifelessChecks >= CHECKS_UNTIL_LIFELESS) this.#restart(session, 'no fetch was answered for long');
+    else if (!this.#looking) void this.#look(session);
+  }
+
+  async #look(session: ConsumerSession): Promise<void> {
+    const generation = this.#generation;
     if (generation === undefined) return;
+    // Looks that wait for Kafka longer than the time between two checks must not count in parallel.
+    this.#looking = true;
     const ends = await this.#admin.use((admin) => logEnds(admin, this.#options.topic)).catch(() => undefined);
-    if (ends === undefined || generation !== this.#generation) return;
+    this.#looking = false;
+    if (ends === undefined || generation !== this.#generation || session.closing) return;
     const behind = generation.behind(ends);
     for (const partition of this.#behind.keys()) if (!behind.has(partition)) this.#behind.delete(partition);
     for (const [partition, position] of behind) {
@@ -269,15 +277,8 @@ export class LogConsumer {
     }
   }
 
-  /** A check may wait for Kafka longer than the time between two: they must not count in parallel. */
-  async #checkOnce(): Promise<void> {
-    if (this.#checking) return;
-    this.#checking = true;
-    await this.#check();
-    this.#checking = false;
-  }
-
   #restart(session: ConsumerSession, why: string): void {
+    this.#lifelessChecks = 0;
     this.#options.logger.error({ topic: this.#options.topic, why }, 'kafka: the consumer is stuck');
     void session.close(`stuck: ${why}`);
   }
