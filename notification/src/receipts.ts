@@ -11,7 +11,7 @@ import { sleep } from '@restante/shared/runtime/sleep';
 import type { Members } from './members.ts';
 import { publish } from './pages.ts';
 import { Phased, TICK_MS } from './phased.ts';
-import { liveSessions } from './sessions-of.ts';
+import { type LiveSession, liveSessions } from './sessions-of.ts';
 import type { ReceiptLog } from './webhooks/receipt-log.ts';
 
 /** Receipts are pushed live in groups up to this size; in larger ones they are read on demand (decision 17). */
@@ -91,25 +91,38 @@ export class Receipts {
       receipts.map((one) => this.#receipts.moveCall(one.conversation, one.user, one.kind, one.position)),
     );
     const moved = receipts.filter((_, i) => replies[i] === 1);
+    for (const one of moved) {
+      const key = `${one.kind} ${one.conversation} ${one.user}`;
+      if (this.#unpersisted.size < MAX_UNPERSISTED || this.#unpersisted.get(key)) this.#unpersisted.set(key, one);
+    }
+    await this.#tell(moved);
+  }
+
+  async #tell(moved: readonly Receipt[]): Promise<void> {
+    const told = await Promise.all(moved.map((one) => this.#toldOf(one)));
+    // Each once: many receipts are one sender's.
+    const sessions = await liveSessions(this.#store, this.#leases, [...new Set(told.flat())]);
+    const of = new Map<string, LiveSession[]>();
+    for (const session of sessions) {
+      const others = of.get(session.user);
+      if (others) others.push(session);
+      else of.set(session.user, [session]);
+    }
     const outgoing = new OutgoingBatch();
-    await Promise.all(
-      moved.map(async (one) => {
-        const key = `${one.kind} ${one.conversation} ${one.user}`;
-        if (this.#unpersisted.size < MAX_UNPERSISTED || this.#unpersisted.get(key)) this.#unpersisted.set(key, one);
-        await this.#tell(one, outgoing);
-      }),
-    );
+    moved.forEach(({ conversation, user, kind, position }, i) => {
+      const frame: ServerFrame = { t: 'receipt', conversation, user, [kind]: position };
+      for (const { slot, conn } of told[i]!.flatMap((name) => of.get(name) ?? []))
+        outgoing.add(slot, { t: 'frame', conn, frame });
+    });
     publish(outgoing, this.#producer, this.#logger);
   }
 
-  async #tell({ conversation, user, kind, position }: Receipt, outgoing: OutgoingBatch): Promise<void> {
+  /** Users whose connections hear of a receipt. */
+  async #toldOf({ conversation, user, kind }: Receipt): Promise<string[]> {
     const members = await this.#members.of(conversation);
-    if (members.length > LIVE_MEMBERS) return;
+    if (members.length > LIVE_MEMBERS) return [];
     // The user's own other devices learn what was read; what was delivered concerns the others.
-    const users = kind === 'read' ? members : members.filter((member) => member !== user);
-    const frame: ServerFrame = { t: 'receipt', conversation, user, [kind]: position };
-    for (const { slot, conn } of await liveSessions(this.#store, this.#leases, users))
-      outgoing.add(slot, { t: 'frame', conn, frame });
+    return kind === 'read' ? [...members] : members.filter((member) => member !== user);
   }
 
   async #lastPosition(conversation: string): Promise<number> {

@@ -50,6 +50,8 @@ export class RedisStore {
     const password = inUrl.password || options.password;
     const common = {
       enableOfflineQueue: false,
+      // Commands of one turn of the event loop share a write, as scripts do.
+      enableAutoPipelining: true,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -63,6 +65,7 @@ export class RedisStore {
     this.client = options.cluster
       ? new Cluster([{ host, port: Number(port || 6379) }], {
           enableOfflineQueue: false,
+          enableAutoPipelining: true,
           clusterRetryStrategy: common.retryStrategy,
           redisOptions: common,
           // Nodes are called by name, not by the address that it stands for: their certificates know names only.
