@@ -131,7 +131,7 @@ export class Attackers {
         this.#counts.standing[kind]++;
         this.#begin(attacker, socket, url.host);
       },
-      upgraded: () => {
+      welcomed: () => {
         attacker.letIn = true;
         this.#goOn(attacker, socket);
       },

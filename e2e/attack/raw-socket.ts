@@ -4,8 +4,8 @@ import { connect, type Socket } from 'node:net';
 export type End = `status ${string}` | `close ${number}` | 'cut';
 export type RawSocketEvents = {
   connected(): void;
-  /** Let in: the server's 101. */
-  upgraded(): void;
+  /** Let in: the server's first frame has come. */
+  welcomed(): void;
   ended(end: End): void;
 };
 
@@ -21,6 +21,7 @@ export class RawSocket {
   readonly #socket: Socket;
   readonly #events: RawSocketEvents;
   #upgraded = false;
+  #welcomed = false;
   #end: End = 'cut';
   /** Bytes of the frame that is coming which are still to be skipped. */
   #skip = 0;
@@ -61,11 +62,12 @@ export class RawSocket {
       return;
     }
     this.#upgraded = true;
-    this.#events.upgraded();
-    this.#frames(data.subarray(headEnd + 4));
+    if (data.length > headEnd + 4) this.#frames(data.subarray(headEnd + 4));
   }
 
   #frames(chunk: Buffer): void {
+    if (!this.#welcomed) this.#events.welcomed();
+    this.#welcomed = true;
     const data = this.#piece ? Buffer.concat([this.#piece, chunk]) : chunk;
     this.#piece = undefined;
     let at = Math.min(this.#skip, data.length);
