@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -8,7 +9,7 @@ export type ScriptCall = { script: string; keys: string[]; args: (string | numbe
 export type RedisValue = string | number | null | RedisValue[];
 /** Calls of one caller, waiting for the end of this turn of the event loop. */
 type Waiting = { calls: ScriptCall[]; resolve: (replies: RedisValue[]) => void; reject: (error: unknown) => void };
-type ScriptTarget = Record<string, (...args: (string | number)[]) => unknown>;
+type Script = { sha: string; keyCount: number; lua: string };
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A Redis that answers nothing for this long is treated as gone: the connection is closed, what waits on it fails and is retried. */
@@ -30,9 +31,13 @@ function partsOf(url: string) {
  */
 export class RedisStore {
   readonly client: Redis | Cluster;
-  readonly #scripts: [name: string, script: { numberOfKeys: number; lua: string }][] = [];
-  /** How many of the scripts a node of a cluster knows. */
-  readonly #defined = new WeakMap<Redis, number>();
+  /**
+   * Called by their hash, not as commands of ioredis: each of its pipelines would be given all of these, which cost as much as what is in
+   * the pipeline.
+   */
+  readonly #scripts = new Map<string, Script>();
+  /** How many of the scripts a node knows. */
+  readonly #loaded = new WeakMap<Redis, number>();
   readonly #identities = new WeakMap<Redis, string>();
   readonly #hasReplica = new WeakSet<Redis>();
   readonly #waiting = new Map<Redis, Waiting[]>();
@@ -78,8 +83,7 @@ export class RedisStore {
 
   /** Makes a script callable by name. @param keyCount how many of its arguments are keys */
   define(name: string, keyCount: number, lua: string): void {
-    this.#scripts.push([name, { numberOfKeys: keyCount, lua }]);
-    if (this.client instanceof Redis) this.client.defineCommand(name, { numberOfKeys: keyCount, lua });
+    this.#scripts.set(name, { sha: createHash('sha1').update(lua).digest('hex'), keyCount, lua });
   }
 
   /** Resolves once scripts can be run. Rejects after `timeoutMs`: the caller says what it needs Redis for. */
@@ -128,7 +132,7 @@ export class RedisStore {
     await Promise.all(
       [...byNode].map(async ([node, indexes]) => {
         const part = await this.#runOn(
-          this.#withScripts(node),
+          node,
           indexes.map((index) => calls[index]!),
         );
         indexes.forEach((index, i) => {
@@ -185,17 +189,11 @@ export class RedisStore {
   }
 
   /**
-   * A node of a cluster, spoken to by its own connection: the cluster's pipelines would send calls again, to wherever their slot is by
+   * A node of a cluster is spoken to by its own connection: the cluster's pipelines would send calls again, to wherever their slot is by
    * then, with the identity of the store that they were not meant for any more.
    */
-  #withScripts(node: Redis): Redis {
-    for (const [name, script] of this.#scripts.slice(this.#defined.get(node) ?? 0)) node.defineCommand(name, script);
-    this.#defined.set(node, this.#scripts.length);
-    return node;
-  }
-
   async #runOn(node: Redis, calls: ScriptCall[]): Promise<RedisValue[]> {
-    if (!this.#identities.has(node)) await this.#identify([node]);
+    if (!this.#isKnown(node)) await this.#identify([node]);
     return new Promise((resolve, reject) => {
       const waiting = this.#waiting.get(node);
       if (waiting) waiting.push({ calls, resolve, reject });
@@ -213,6 +211,19 @@ export class RedisStore {
     let replies: [Error | null, unknown][];
     try {
       replies = await this.#pipeline(node, calls);
+      const unknown = [...replies.keys()].filter((i) => replies[i]![0]?.message.startsWith('NOSCRIPT'));
+      if (unknown.length > 0) {
+        // Somebody has flushed them (SCRIPT FLUSH): these calls have not run.
+        this.#loaded.delete(node);
+        await this.#identify([node]);
+        const again = await this.#pipeline(
+          node,
+          unknown.map((i) => calls[i]!),
+        );
+        unknown.forEach((i, k) => {
+          replies[i] = again[k]!;
+        });
+      }
     } catch (error) {
       for (const { reject } of callers) reject(error);
       return;
@@ -237,8 +248,10 @@ export class RedisStore {
     if (identity === undefined || node.status !== 'ready')
       throw new UnavailableError('Redis: the connection was lost again');
     const pipeline = node.pipeline();
-    for (const { script, keys, args } of calls)
-      (pipeline as unknown as ScriptTarget)[script]!(...keys, identity, ...args);
+    for (const { script, keys, args } of calls) {
+      const { sha, keyCount } = this.#scripts.get(script)!;
+      pipeline.evalsha(sha, keyCount, ...keys, identity, ...args);
+    }
     try {
       const replies = (await pipeline.exec()) ?? [];
       if (replies.length !== calls.length) throw new Error(`${replies.length} replies to ${calls.length} calls`);
@@ -260,22 +273,32 @@ export class RedisStore {
     return node;
   }
 
+  #isKnown(node: Redis): boolean {
+    return this.#identities.has(node) && this.#loaded.get(node) === this.#scripts.size;
+  }
+
   /**
-   * Reads run id and replication id of nodes whose identity is not known, and forgets it when the connection ends: the next one
-   * may lead to a store that lost its last second, or everything.
+   * Loads the scripts of nodes that are not known, and reads their run id and replication id, which are forgotten when the connection ends:
+   * the next one may lead to a store that lost its last second, or everything.
    */
   async #identify(nodes: Redis[]): Promise<void> {
     await Promise.all(
       nodes.map(async (node) => {
-        if (this.#identities.has(node)) return;
-        const info = await node.info().catch((error: unknown) => {
-          throw new UnavailableError(`Redis INFO: ${messageOf(error)}`, { cause: error });
+        if (this.#isKnown(node)) return;
+        const count = this.#scripts.size;
+        const loads = [...this.#scripts.values()].map(({ lua }) => node.script('LOAD', lua));
+        const [info] = await Promise.all([node.info(), ...loads]).catch((error: unknown) => {
+          throw new UnavailableError(`Redis, INFO or SCRIPT LOAD: ${messageOf(error)}`, { cause: error });
         });
         const field = (name: string) => new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1]?.slice(0, 12) ?? 'unknown';
         this.#identities.set(node, `${field('run_id')}.${field('master_replid')}`);
         if (field('connected_slaves') !== '0') this.#hasReplica.add(node);
         else this.#hasReplica.delete(node);
-        node.once('close', () => this.#identities.delete(node));
+        this.#loaded.set(node, count);
+        node.once('close', () => {
+          this.#identities.delete(node);
+          this.#loaded.delete(node);
+        });
       }),
     );
   }
