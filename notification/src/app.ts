@@ -32,6 +32,7 @@ import { SnsPush } from './push-sns.ts';
 import { Rebuilds } from './rebuilds.ts';
 import { Receipts } from './receipts.ts';
 import { Reconciler } from './reconciler.ts';
+import { SeenDevices } from './seen-devices-dynamo.ts';
 import { ackSteps } from './traces.ts';
 import { Wakes } from './wakes.ts';
 import { ReceiptLog } from './webhooks/receipt-log.ts';
@@ -88,7 +89,8 @@ export async function startNotification(config: Config, logger: Logger): Promise
     logger,
     offlineAfterMs: config.PRESENCE_OFFLINE_AFTER_MS,
   });
-  const flusher = new CursorFlusher(dynamo, inbox, logger, (marks) =>
+  const seen = new SeenDevices(dynamo, logger);
+  const flusher = new CursorFlusher(dynamo, inbox, seen, logger, (marks) =>
     // Whichever device acked it, the user has it.
     receipts.moved(
       marks.map(({ user, field, position }) => ({
@@ -130,7 +132,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   due.start();
   reconciler.start();
   await webhooks?.start();
-  const context = { inbox, dynamo, producer, flusher, rebuilds, wakes, presence, receipts, logger };
+  const context = { inbox, dynamo, producer, flusher, seen, rebuilds, wakes, presence, receipts, logger };
   const consumer = await startLogConsumer({
     kafka,
     groupId: GROUP,
@@ -188,6 +190,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
       flusher.hurry();
       await consumer.stop();
       await flusher.stop();
+      await seen.stop();
       await receipts.stop();
       presence.stop();
       sns?.stop();

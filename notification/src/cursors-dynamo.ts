@@ -1,15 +1,14 @@
-import { type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { queryAll } from '@restante/shared/inbox/conversations-dynamo';
 import { moveForward } from '@restante/shared/inbox/forward-dynamo';
 import type { Inbox } from '@restante/shared/inbox/inbox-redis';
 import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
-import { pool } from '@restante/shared/runtime/pool';
 import type { RedisValue } from '@restante/shared/runtime/redis';
 import { sleep } from '@restante/shared/runtime/sleep';
-import { LRUCache } from 'lru-cache';
 import { metrics } from './events.ts';
 import { Phased, TICK_MS } from './phased.ts';
+import type { SeenDevices } from './seen-devices-dynamo.ts';
 
 /** The longest that the acks of a user are gathered: a device that gets a message a second then costs a write each fifth. */
 const GATHER_MS = 5_000;
@@ -17,11 +16,6 @@ const GATHER_MS = 5_000;
 const TELL_AFTER_MS = 1_000;
 /** Users whose marks are read, and cleared, in one round trip. */
 const USERS_AT_ONCE = 100;
-/** A device's last seen is written this often at most: its retention is counted in days. */
-
-const SEEN_EACH_MS = 6 * 3600 * 1000;
-const TOUCHES_AT_ONCE = 4;
-const MAX_SEEN_DEVICES = 200_000;
 
 /** device#conversation → position, from `cursors`. */
 export async function readCursors(client: DynamoDBClient, user: string): Promise<Map<string, number>> {
@@ -52,7 +46,7 @@ export class CursorFlusher {
   readonly #client: DynamoDBClient;
   readonly #inbox: Inbox;
   readonly #logger: Logger;
-  readonly #seen = new LRUCache<string, true>({ max: MAX_SEEN_DEVICES, ttl: SEEN_EACH_MS });
+  readonly #seen: SeenDevices;
   readonly #stopping = new AbortController();
   readonly #waiting = new Phased<Waiters>(GATHER_MS);
   /** Users whose marks have moved since `onMoved` was told. */
@@ -63,9 +57,10 @@ export class CursorFlusher {
   #running: Promise<unknown> = Promise.resolve();
 
   /** @param onMoved told of marks soon after they moved, and before they are durable; of some more than once */
-  constructor(client: DynamoDBClient, inbox: Inbox, logger: Logger, onMoved: OnMoved) {
+  constructor(client: DynamoDBClient, inbox: Inbox, seen: SeenDevices, logger: Logger, onMoved: OnMoved) {
     this.#onMoved = onMoved;
     this.#client = client;
+    this.#seen = seen;
     this.#inbox = inbox;
     this.#logger = logger;
   }
@@ -171,7 +166,7 @@ export class CursorFlusher {
         else byUser.set(user, [field, position]);
       }
       await this.#inbox.run([...byUser].map(([user, fields]) => this.#inbox.flushedCall(user, fields)));
-      await this.#touch(written);
+      for (const { user, field } of written) this.#seen.saw(user, field.slice(0, field.indexOf('#')));
     } catch (error) {
       this.#logger.warn({ users: users.length, err: messageOf(error) }, 'cursors could not be flushed: tried again');
       for (const [user] of users) failed.add(user);
@@ -201,32 +196,6 @@ export class CursorFlusher {
       if (reasons[i] === undefined) return;
       if (!failed.has(user)) this.#logger.warn({ user, err: reasons[i] }, 'cursors could not be written: tried again');
       failed.add(user);
-    });
-  }
-
-  /** Devices that ack are seen; one that was forgotten meanwhile stays forgotten. Nobody waits for it: it is tried again with the next ack. */
-  async #touch(marks: readonly Mark[]): Promise<void> {
-    const devices = new Map(marks.map(({ user, field }) => [`${user} ${field.slice(0, field.indexOf('#'))}`, user]));
-    const unseen = [...devices].filter(([key]) => !this.#seen.has(key));
-    await pool(unseen, TOUCHES_AT_ONCE, async ([key, user]) => {
-      const device = key.slice(user.length + 1);
-      try {
-        await this.#client.send(
-          new UpdateItemCommand({
-            TableName: 'devices',
-            Key: { user: { S: user }, device: { S: device } },
-            UpdateExpression: 'SET seenAt = :now',
-            ConditionExpression: 'attribute_exists(bornAt)',
-            ExpressionAttributeValues: { ':now': { N: String(Date.now()) } },
-          }),
-        );
-      } catch (error) {
-        if ((error as Error).name !== 'ConditionalCheckFailedException') {
-          this.#logger.warn({ user, device, err: messageOf(error) }, 'when the device was seen could not be written');
-          return;
-        }
-      }
-      this.#seen.set(key, true);
     });
   }
 }

@@ -1,4 +1,5 @@
 import { decodeDeadLetter, TOPICS, type UserEvent } from '@restante/shared/contract/events';
+import { ensureDevice, readDevices } from '@restante/shared/inbox/devices-dynamo';
 import { entryAt, inboxEntry, positions } from '@restante/shared/inbox/test-inbox';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readCursors } from './cursors-dynamo.ts';
@@ -112,6 +113,25 @@ describe('a connection', () => {
     await waiting(1);
     await on({ t: 'user_disconnected', ...session(), at: 1 });
     expect(await rig.store.client.hlen(rig.keys().sessions)).toBe(0);
+  });
+
+  it('shows durably that its device was there, by its begin and by its end, though it had nothing to ack', async () => {
+    await waiting(0);
+    const row = (device: string, now: number) =>
+      ensureDevice(notification.dynamo, rig.user, device, now, '', async () => new Map());
+    const seenAt = async () =>
+      Object.fromEntries((await readDevices(notification.dynamo, rig.user)).map((one) => [one.device, one.seenAt]));
+    for (const device of ['d1', 'd2', 'd3']) await row(device, 1);
+    expect(await seenAt()).toEqual({ d1: 1, d2: 1, d3: 1 });
+    await on(connected('d1'), { t: 'user_disconnected', ...session('d2'), at: 1 });
+    await vi.waitFor(async () => {
+      const seen = await seenAt();
+      expect(seen.d1).toBeGreaterThan(1);
+      expect(seen.d2).toBeGreaterThan(1);
+    }, SOON);
+    // Where its inbox is lost, its gateway asks for the row before it begins.
+    await row('d3', 2);
+    expect((await seenAt()).d3).toBe(2);
   });
 
   it('of an inbox that is lost waits for the rebuild, which begins it', async () => {

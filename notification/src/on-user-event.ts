@@ -22,6 +22,7 @@ import { metrics } from './events.ts';
 import { publishPaced, putBeginning, putClose, putForgotten, putPage } from './pages.ts';
 import type { Rebuilds } from './rebuilds.ts';
 import { onRedriven, type Redriven } from './redriven.ts';
+import type { SeenDevices } from './seen-devices-dynamo.ts';
 import { onSocialEvent, type SocialContext } from './social.ts';
 
 export type NotificationContext = {
@@ -29,6 +30,7 @@ export type NotificationContext = {
   dynamo: DynamoDBClient;
   producer: BatchingProducer;
   flusher: CursorFlusher;
+  seen: SeenDevices;
   rebuilds: Rebuilds;
   logger: Logger;
 } & SocialContext;
@@ -103,6 +105,7 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
   await replayAnew([...after.replay.values()], outgoing, after, context);
   await onRedriven(redriven, batch.partition, context);
   for (const event of events) {
+    if (event.t === 'user_connected' || event.t === 'user_disconnected') context.seen.saw(event.user, event.device);
     const kept = onSocialEvent(event, outgoing, context);
     kept?.catch(() => undefined);
     if (kept) durable.push(kept);

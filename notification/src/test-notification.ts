@@ -13,6 +13,7 @@ import type { NotificationContext } from './on-user-event.ts';
 import { Presence } from './presence.ts';
 import { Rebuilds } from './rebuilds.ts';
 import { Receipts } from './receipts.ts';
+import { SeenDevices } from './seen-devices-dynamo.ts';
 import { Wakes } from './wakes.ts';
 
 type Sent = { topic: string; partition: number; value: string };
@@ -50,11 +51,13 @@ export class NotificationRig {
     const members = new Members(dynamo);
     const common = { store: rig.store, members, leases, producer, logger: testLogger };
     const barrier = { passed: async () => this.cut } as unknown as CommitBarrier;
+    const seen = new SeenDevices(dynamo, testLogger);
     this.context = {
       inbox: rig.inbox,
       dynamo,
       producer,
-      flusher: new CursorFlusher(dynamo, rig.inbox, testLogger, async () => undefined),
+      flusher: new CursorFlusher(dynamo, rig.inbox, seen, testLogger, async () => undefined),
+      seen,
       rebuilds: new Rebuilds({ inbox: rig.inbox, dynamo, barrier, partitionFor: () => 0 }, producer, testLogger),
       wakes: new Wakes(),
       presence: new Presence({ ...common, offlineAfterMs: 60_000 }),
@@ -70,6 +73,7 @@ export class NotificationRig {
 
   async stop(): Promise<void> {
     await this.context.flusher.stop();
+    await this.context.seen.stop();
     await this.context.rebuilds.stop();
     await this.producer.stop(0);
     await this.rig.close();

@@ -146,7 +146,11 @@ export async function ensureDevice(
 ): Promise<DeviceStart> {
   const rows = await readDevices(client, user);
   const known = rows.find((row) => row.device === device);
-  if (known && (noted === '' || startText(known) === noted)) return startText(known);
+  if (known && (noted === '' || startText(known) === noted)) {
+    // Its inbox may not be able to note it now, and a rebuild may be over before anybody handles what comes next.
+    await touchDevice(client, user, device, now);
+    return startText(known);
+  }
   const made = noted === '' ? await startByLog(rows.length === 0, logEnds) : parseStart(noted);
   try {
     await client.send(
@@ -178,6 +182,23 @@ const startItem = ({ start }: Start): AttributeValue => ({
 
 async function startByLog(first: boolean, logEnds: LogEnds): Promise<Start> {
   return { first, start: first ? new Map<number, number>() : await logEnds() };
+}
+
+/** That it was there. One that was forgotten meanwhile stays forgotten. */
+export async function touchDevice(client: DynamoDBClient, user: string, device: string, now: number): Promise<void> {
+  try {
+    await client.send(
+      new UpdateItemCommand({
+        TableName: TABLE,
+        Key: { user: { S: user }, device: { S: device } },
+        UpdateExpression: 'SET seenAt = :now',
+        ConditionExpression: 'attribute_exists(bornAt)',
+        ExpressionAttributeValues: { ':now': { N: String(now) } },
+      }),
+    );
+  } catch (error) {
+    if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
+  }
 }
 
 export async function deleteDevice(client: DynamoDBClient, user: string, device: string): Promise<void> {
