@@ -7,7 +7,14 @@ import { Honest, type Seen } from './honest.ts';
 const MOST_LET_IN = 0.95;
 const MOST_RAMP_MS = 60_000;
 /** What one gateway of such a machine takes (docs/scale.md): with two cores for ten processes, far less than the defaults. */
-const LAPTOP = { CONNECT_PER_SECOND: '50', SEND_PER_SECOND: '100' };
+const LAPTOP = {
+  CONNECT_PER_SECOND: '50',
+  SEND_PER_SECOND: '100',
+  RATE_ACCEPT_PER_ADDRESS: '50',
+  RATE_UNAUTHORIZED_PER_MINUTE: '120',
+  RATE_FRAMES_PER_SECOND: '20',
+  THROWN_OUT_TIMES: '1',
+};
 
 export type AttackOptions = {
   scale: number;

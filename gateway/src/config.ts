@@ -35,6 +35,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'RATE_UNAUTHORIZED_PER_MINUTE',
       'RATE_FRAMES_PER_SECOND',
       'THROWN_OUT_SECONDS',
+      'THROWN_OUT_TIMES',
       'TRUST_FORWARDED_FOR',
       'CONVERSATIONS_PER_USER',
       'ATTACHMENT_BUCKET',

@@ -8,6 +8,7 @@ const guard = () =>
       RATE_CONNECT_PER_MINUTE: 3,
       RATE_FRAMES_PER_SECOND: 5,
       THROWN_OUT_SECONDS: 30,
+      THROWN_OUT_TIMES: 2,
       CONNECT_PER_SECOND: 100,
       DEVICES_PER_USER: 2,
     },
@@ -33,10 +34,12 @@ test('ever new devices of a user get no more handshakes than as many devices as 
   expect(one.attemptWait('alice', 'phone', 0)).toBe(0);
 });
 
-test('a device that was thrown out waits, the other devices of its user do not', () => {
+test('a device that was thrown out too often waits, the other devices of its user do not', () => {
   const one = guard();
   one.threwOut('mallory', 'phone', 0);
-  expect(one.thrownOutWait('mallory', 'phone', 0)).toBe(30_000);
+  expect(one.thrownOutWait('mallory', 'phone', 0)).toBe(0);
+  one.threwOut('mallory', 'phone', 0);
+  expect(one.thrownOutWait('mallory', 'phone', 0)).toBe(15_000);
   expect(one.thrownOutWait('mallory', 'tablet', 0)).toBe(0);
-  expect(one.thrownOutWait('mallory', 'phone', 30_000)).toBe(0);
+  expect(one.thrownOutWait('mallory', 'phone', 15_000)).toBe(0);
 });

@@ -25,6 +25,7 @@ export type GuardSettings = {
   RATE_CONNECT_PER_MINUTE: number;
   RATE_FRAMES_PER_SECOND: number;
   THROWN_OUT_SECONDS: number;
+  THROWN_OUT_TIMES: number;
   CONNECT_PER_SECOND: number;
   DEVICES_PER_USER: number;
 };
@@ -47,7 +48,8 @@ export class Guard {
     this.#badTokens = new RateLimits(badTokens / 60, badTokens);
     this.#ofDevice = new RateLimits(perDevice / 60, perDevice);
     this.#ofUser = new RateLimits(perUser / 60, perUser);
-    this.#thrownOut = new RateLimits(1 / settings.THROWN_OUT_SECONDS, 1);
+    const { THROWN_OUT_SECONDS, THROWN_OUT_TIMES } = settings;
+    this.#thrownOut = new RateLimits(THROWN_OUT_TIMES / THROWN_OUT_SECONDS, THROWN_OUT_TIMES);
     this.#framesPerSecond = settings.RATE_FRAMES_PER_SECOND;
   }
 

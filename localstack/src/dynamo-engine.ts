@@ -11,6 +11,9 @@ export type DynamoOptions = EngineOptions & {
   inMemory?: boolean;
 };
 
+/** It yields to all that a message passes on its way: nobody waits for the history but `stored`, and its bursts are long. */
+const NICENESS = 5;
+
 /** DynamoDB Local on 127.0.0.1. It takes any credentials, but needs some. */
 export async function startDynamo(options: DynamoOptions, report: Report = () => {}): Promise<Engine> {
   const files = await engineFiles('dynamodb', report);
@@ -23,8 +26,11 @@ export async function startDynamo(options: DynamoOptions, report: Report = () =>
     url: `http://127.0.0.1:${port}`,
     logFile: options.logFile ?? join(dataDir, 'dynamodb.log'),
     readyWhen: /^restante: ready$/,
-    command: 'java',
+    command: 'nice',
     args: [
+      '-n',
+      String(NICENESS),
+      'java',
       ...javaArgs(files, { heapMb: 512, quickCompiler: true }),
       'Ddb',
       ...where,

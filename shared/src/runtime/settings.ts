@@ -238,23 +238,28 @@ export const SETTINGS = {
   ),
   RATE_ACCEPT_PER_ADDRESS: setting(
     integer(1, 1_000_000),
-    '50',
+    '2000',
     'connections a second that one address may open at one gateway, ten times as many at once; more are closed unread. Not looked at with TRUST_FORWARDED_FOR',
   ),
   RATE_UNAUTHORIZED_PER_MINUTE: setting(
     integer(1, 1_000_000),
-    '120',
+    '6000',
     'handshakes a minute of one address that may fail for their token, as many at once; beyond it none of its tokens is looked at',
   ),
   RATE_FRAMES_PER_SECOND: setting(
     integer(1, 1_000_000),
-    '20',
+    '100',
     'frames a second of one connection that are neither sends nor acks, or are refused, ten times as many at once; beyond it the connection is closed (4029)',
   ),
   THROWN_OUT_SECONDS: setting(
     integer(1, 3600),
     '60',
-    'how long a device is refused whose connection was closed for what it sent',
+    'within this time a device may be closed THROWN_OUT_TIMES for what it sent, then it is refused until that is so again',
+  ),
+  THROWN_OUT_TIMES: setting(
+    integer(1, 1000),
+    '10',
+    'how often a device may be closed for what it sent within THROWN_OUT_SECONDS, as an app with a fault is',
   ),
   TRUST_FORWARDED_FOR: setting(
     flag,
@@ -295,7 +300,7 @@ export const SETTINGS = {
   RATE_SEND_BURST: setting(integer(1, 1_000_000), '200', 'messages that a user may send at once'),
   SEND_PER_SECOND: setting(
     integer(1, 1_000_000),
-    '2000',
+    '20000',
     'messages a second that one gateway takes of all users; beyond it each user has a 25th of RATE_SEND_PER_SECOND',
   ),
   HEARTBEAT_SECONDS: setting(integer(8, 900), '30', 'a connection that is silent for twice this is closed'),
