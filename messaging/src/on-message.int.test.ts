@@ -1,11 +1,12 @@
 import { QueryCommand } from '@aws-sdk/client-dynamodb';
 import { decodeDeadLetter, type IncomingCommand, TOPICS } from '@restante/shared/contract/events';
 import { directConversation, positionOf } from '@restante/shared/contract/ids';
-import { dedupeKey } from '@restante/shared/inbox/dedupe-redis';
+import { claimIds, dedupeKey } from '@restante/shared/inbox/dedupe-redis';
 import { dueShard } from '@restante/shared/inbox/due-queue-redis';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { testKafka, testLogger, testTopic } from '@restante/shared/kafka/test-topic';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { claimOf } from './dedupe-memory.ts';
 import { onMessages } from './on-message.ts';
 import { EPOCH, MessagingRig, mark, newName, opsOf, sendOf, TestPartition } from './test-messaging.ts';
 
@@ -195,6 +196,23 @@ describe('a sender who sends again', () => {
     ]);
     expect(await history()).toHaveLength(2);
     expect(await listedOf(alice)).toHaveLength(2);
+  });
+
+  it('is heard once, where an owner that was stopped has left the claim of the second record of the two', async () => {
+    const send = sendOf(bob, alice, { ret });
+    const [one, two] = log.batch([send, send]).records;
+    await claimIds(rig.store, [claimOf(send, positionOf(EPOCH, two!.offset))], 600);
+    const outgoing = await mark(TOPICS.outgoing, SLOT);
+    for (const record of [one!, two!]) await handle(second, { ...log.batch([]), records: [record] });
+    await second.producer.send(TOPICS.outgoing, SLOT, null, '[]');
+    const first = positionOf(EPOCH, one!.offset);
+    const answers = opsOf(await outgoing.read());
+    expect(answers.map((op) => [op.t, 'position' in op && op.position])).toEqual([
+      ['stored', first],
+      ['stored', first],
+    ]);
+    expect(await history()).toHaveLength(1);
+    expect(await listedOf(alice)).toHaveLength(1);
   });
 
   it('gets a conflict where the content, or the conversation, is another', async () => {

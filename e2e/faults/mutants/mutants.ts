@@ -48,8 +48,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no dedupe',
     file: 'shared/src/inbox/lua/claim-id.lua',
-    from: 'if held then return held end',
-    to: '',
+    from: 'if held then',
+    to: 'if false then',
     caught: { run: { nemeses: [] }, as: ['identity'] },
   },
   {
