@@ -156,8 +156,8 @@ export class Checker {
       .devicesOf(user)
       .filter((other) => other !== device && this.book(other).madeAt !== undefined);
     // One that was born long ago, and left before it had a cursor, comes back to its own place.
-    const isNew =
-      this.world.scheduler.now - (this.world.dynamo.devices.get(user)?.get(name)?.bornAt ?? 0) < NOTICED_LATE;
+    const row = this.world.dynamo.devices.get(user)?.get(name);
+    const isNew = row === undefined || this.world.scheduler.now - row.bornAt < NOTICED_LATE;
     if (isNew && others.every((other) => this.isSurelyExpired(other)))
       for (const entry of untaken) book.takesOver.add(entry.id);
   }
@@ -286,7 +286,10 @@ export class Checker {
   private onFirst(device: Device, book: Book, entry: Entry, record: IncomingRecord): void {
     const { conversation, id, position } = entry;
     const before = book.firstPositions.get(conversation) ?? -1;
-    if (position <= before && this.owesEntry(device, entry) && !book.gaps.has(id))
+    // What is not owed may come late to one that was unseen for its retention, which starts anew; and own copies, from when a second device had
+    // a row and nothing else.
+    const counts = this.owesEntry(device, entry) || (!entry.own && !this.world.fault('expiry'));
+    if (position <= before && counts && !book.gaps.has(id))
       this.world.fail('order', `${device.name} gets ${conversation} ${position} after ${before}`);
     book.firstPositions.set(conversation, Math.max(before, position));
     const row = this.world.dynamo.devices.get(device.user)?.get(device.name);

@@ -79,6 +79,8 @@ export class Connection {
     this.replaced = replaced;
     if (!this.world.rule('replacedByLiving')) yield* this.closeReplaced();
     if (standing) this.apply({ connection: this.id, generation: standing.generation, welcome: standing });
+    // What the inbox can't note is durable at once: a rebuild may be over before anybody handles what comes next.
+    else if (this.world.rule('seenRefreshed')) this.gateway.refreshSeen(this);
     yield;
     this.publishConnected();
     while (this.isOpen) {

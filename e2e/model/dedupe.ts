@@ -35,7 +35,7 @@ export class Dedupe {
         record.from,
         `claim ${record.id}@${record.offset} of`,
         (at) => ({
-          claimed: claim(at, record),
+          claimed: claim(this.world, at, record),
           intact: this.isIntact(at, record),
         }),
       );
@@ -101,8 +101,9 @@ function claimsOf(at: Script, sender: string): Record<string, Claim> {
   return at.state.dedupe[sender];
 }
 
-function claim(at: Script, record: Claimable): Claimed {
+function claim(world: World, at: Script, record: Claimable): Claimed {
   const claims = claimsOf(at, record.from);
+  if (world.rule('firstHolds')) claimOldest(at, record);
   const held = claims[record.id] ?? claimOf(record);
   claims[record.id] = held;
   if (held.conversation === record.conversation && held.position === record.offset) return 'first';
@@ -111,7 +112,7 @@ function claim(at: Script, record: Claimable): Claimed {
     : 'conflict';
 }
 
-/** The first position wins, also over a claim that was made before the loss was noticed. */
+/** The first position wins, also over a claim of an owner that went before it had noticed the loss. */
 function claimOldest(at: Script, record: Claimable): void {
   const claims = claimsOf(at, record.from);
   const held = claims[record.id];

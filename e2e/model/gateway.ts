@@ -147,7 +147,7 @@ export class Gateway {
   }
 
   /** A device that stays connected for longer than the retention was seen all the time, also where Redis forgot it. */
-  private refreshSeen(connection: Connection): void {
+  refreshSeen(connection: Connection): void {
     const { user, device } = connection.asker;
     const row = ensure(this.world.dynamo.devices, user, () => new Map()).get(device);
     if (row) row.seenAt = Math.max(row.seenAt, this.world.scheduler.now + this.process.clockOffset);

@@ -42,6 +42,7 @@ export function newInbox(world: World, at: Script): Inbox {
     tail: 0,
     entries: [],
     cursors: {},
+    noted: {},
     seen: {},
     beyond: {},
     suspects: {},

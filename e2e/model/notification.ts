@@ -5,7 +5,7 @@ import { rebuild, resetConnection } from './rebuild.ts';
 import type { DeviceName, Entry, User, UserEvent, UserEventOf } from './records.ts';
 import type { Script } from './redis.ts';
 import type { Process, Steps } from './scheduler.ts';
-import { ack, ensureCursor, nack, open, poisonOf, refill } from './session-scripts.ts';
+import { ack, ensureCursor, nack, noteStart, open, poisonOf, refill } from './session-scripts.ts';
 import type { World } from './world.ts';
 
 const COMMIT_PROBABILITY = 0.5;
@@ -39,9 +39,9 @@ function* handle(world: World, process: Process, event: UserEvent): Steps {
 /** The first page (decision 14). A device is durable before its first welcome, with where it starts (decision 11). */
 function* onConnected(world: World, process: Process, event: UserEventOf<'user_connected'>): Steps {
   const { user, device, connection, slot } = event;
-  if (world.rule('deviceDurable')) yield* makeDevice(world, process, user, device);
-  else world.scheduler.spawn(process, makeDeviceLater(world, process, user, device));
+  if (!world.rule('deviceDurable')) world.scheduler.spawn(process, makeDeviceLater(world, process, user, device));
   for (;;) {
+    if (world.rule('deviceDurable')) yield* makeDevice(world, process, user, device);
     const opened = yield* world.redis.forUser(process, user, `open ${connection} of`, (at) =>
       open(world, at, user, device, connection),
     );
@@ -59,15 +59,23 @@ function* makeDevice(world: World, process: Process, user: User, device: DeviceN
   yield;
   const rows = ensure(world.dynamo.devices, user, () => new Map());
   const seenAt = world.scheduler.now + process.clockOffset;
+  const noted = yield* world.redis.forUser(process, user, `make ${device} of`, (at) =>
+    noteStart(world, at, user, device),
+  );
   const known = rows.get(device);
   if (known) {
     known.seenAt = Math.max(known.seenAt, seenAt);
+    // Another start than a whole inbox has noted: it was never served.
+    if (noted !== undefined) known.start = noted === 'first' ? undefined : noted;
     return;
   }
   const last = [...rows].sort(([, a], [, b]) => b.seenAt - a.seenAt)[0];
   const takesOver =
-    last !== undefined && seenAt - last[1].seenAt >= world.deviceRetention && world.rule('nextWhereLastStood');
-  const start = last === undefined ? undefined : world.kafka.ends();
+    last !== undefined &&
+    noted === undefined &&
+    seenAt - last[1].seenAt >= world.deviceRetention &&
+    world.rule('nextWhereLastStood');
+  const start = noted === 'first' || (last === undefined && !noted) ? undefined : (noted ?? world.kafka.ends());
   yield;
   if (rows.has(device)) return;
   if (!takesOver) rows.set(device, { start, bornAt: seenAt, seenAt, follows: undefined });

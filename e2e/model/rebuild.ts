@@ -76,16 +76,23 @@ function* takeLock(world: World, process: Process, user: User): Steps<Lock | 'wh
 function* gather(world: World, process: Process, user: User, lock: Lock): Steps<Material | undefined> {
   const { dynamo, kafka, scheduler } = world;
   let below: number[] | undefined;
-  if (world.rule('cut')) {
+  let known: Set<DeviceName>;
+  let devices: Map<DeviceName, DeviceRow>;
+  do {
     yield;
-    below = kafka.ends();
-    while (!below.every((end, partition) => (kafka.committed('incoming')[partition] ?? 0) >= end)) {
-      yield WAIT_FOR_COMMIT;
-      if (!(yield* keepLock(world, process, user, lock))) return undefined;
+    known = new Set(dynamo.devices.get(user)?.keys());
+    if (world.rule('cut')) {
+      yield;
+      below = kafka.ends();
+      while (!below.every((end, partition) => (kafka.committed('incoming')[partition] ?? 0) >= end)) {
+        yield WAIT_FOR_COMMIT;
+        if (!(yield* keepLock(world, process, user, lock))) return undefined;
+      }
     }
-  }
-  yield;
-  const devices = structuredClone(dynamo.devices.get(user) ?? new Map<DeviceName, DeviceRow>());
+    yield;
+    devices = structuredClone(dynamo.devices.get(user) ?? new Map<DeviceName, DeviceRow>());
+    // One that was made meanwhile may start where the log ended after the cut.
+  } while (world.rule('startNoted') && [...devices.keys()].some((device) => !known.has(device)));
   yield;
   const cursors = structuredClone(dynamo.cursors.get(user) ?? new Map<DeviceName, Map<string, number>>());
   yield;
@@ -211,7 +218,8 @@ function hasAcked(
 /** History below the cut and what the partial list holds, merged by record time, never against a partition's own order. */
 function merged(world: World, user: User, material: Material, old: Inbox | undefined): (NewEntry & { seq?: number })[] {
   const byPlace = new Map<string, NewEntry & { seq?: number }>();
-  const ownFrom = ownCopiesFrom(world, material.devices);
+  const begins = beginnings(world, material.devices);
+  const ownFrom = world.rule('ownCopiesSince') || begins.length < 2 ? begins[1] : [0, 0];
   for (const item of material.history) {
     const own = item.from === user && item.kind !== 'members';
     if (own && (ownFrom === undefined || item.position < (ownFrom[item.partition] ?? 0))) continue;
@@ -238,19 +246,31 @@ function merged(world: World, user: User, material: Material, old: Inbox | undef
   const timed = all.map((entry) => {
     const time = Math.max(entry.time, latest.get(entry.partition) ?? entry.time);
     latest.set(entry.partition, time);
-    return { entry, time };
+    const age = begins.filter((begin) => entry.position >= (begin[entry.partition] ?? 0)).length;
+    return { entry, time, age: world.rule('oldestFirst') ? age : 0 };
   });
   return timed
-    .sort((a, b) => a.time - b.time || a.entry.partition - b.entry.partition || a.entry.position - b.entry.position)
+    .sort(
+      (a, b) =>
+        a.age - b.age ||
+        a.time - b.time ||
+        a.entry.partition - b.entry.partition ||
+        a.entry.position - b.entry.position,
+    )
     .map(({ entry }) => entry);
 }
 
-/** Own copies begin when a user's second device was made. @returns undefined while there is none. */
-function ownCopiesFrom(world: World, devices: Map<DeviceName, DeviceRow>): number[] | undefined {
-  if (devices.size < 2) return undefined;
-  if (!world.rule('ownCopiesSince')) return [0, 0];
-  const starts = [...devices.values()].map((row) => row.start).filter((start) => start !== undefined);
-  return starts.sort((a, b) => sum(a) - sum(b))[0];
+/** Where devices begin, the oldest first; none before the one that was made before it. Own copies begin with the second. */
+function beginnings(world: World, devices: Map<DeviceName, DeviceRow>): number[][] {
+  let latest = world.kafka.incoming.map(() => 0);
+  return [...devices.values()]
+    .filter(({ follows }) => follows === undefined || !devices.has(follows))
+    .map(({ start }) => start ?? latest)
+    .sort((a, b) => sum(a) - sum(b))
+    .map((start) => {
+      latest = latest.map((before, partition) => Math.max(before, start[partition] ?? 0));
+      return latest;
+    });
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);

@@ -12,6 +12,8 @@ export type Inbox = {
   tail: number;
   entries: Entry[];
   cursors: Record<DeviceName, number>;
+  /** Where a device starts that was made here, until its row says the same. */
+  noted: Record<DeviceName, number[] | 'first'>;
   /** When each device was last seen, by Redis. */
   seen: Record<DeviceName, number>;
   /** Seqs beyond the cursor that count as acked once what is before them is: by id over HTTP, or nacked. */

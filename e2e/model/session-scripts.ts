@@ -1,5 +1,14 @@
 import { PAGE, POISON_CONNECTION_TICKS, POISON_CONNECTIONS, POISON_TICKS } from './config.ts';
-import { drainedAt, findInbox, moveCursor, pageAfter, release, sessionsOf, windowEnd } from './inbox-scripts.ts';
+import {
+  activeDevices,
+  drainedAt,
+  findInbox,
+  moveCursor,
+  pageAfter,
+  release,
+  sessionsOf,
+  windowEnd,
+} from './inbox-scripts.ts';
 import type { ConnectionId, DeviceName, Entry, Hint, User } from './records.ts';
 import type { Inbox, Script, Session } from './redis.ts';
 import type { World } from './world.ts';
@@ -119,7 +128,7 @@ export function open(world: World, at: Script, user: User, device: DeviceName, c
   const session = sessionsOf(at, user)[connection];
   if (!session) return 'gone';
   if (!serves(world, inbox, device)) return 'rebuild';
-  ensureCursor(world, at, user, inbox, device);
+  if (!ensureCursor(world, at, user, inbox, device)) return 'rebuild';
   session.sent = undefined;
   const page = release(world, at, inbox, session);
   const { generation, tail } = inbox;
@@ -133,36 +142,56 @@ export function open(world: World, at: Script, user: User, device: DeviceName, c
 }
 
 /**
- * A device without a cursor: a user's first starts at the first entry kept, a later one at its birth, and where no other is
- * active any more it starts where the last one stood (decision 7).
+ * Makes a device in a whole inbox, a later one at the tail, and notes in the same step what that is in the log: a rebuild knows
+ * nothing else (decisions 7, 11). @returns what its row is to say; undefined where the inbox can't tell, or knows the device
  */
-export function ensureCursor(world: World, at: Script, user: User, inbox: Inbox, device: DeviceName): void {
+export function noteStart(world: World, at: Script, user: User, device: DeviceName): number[] | 'first' | undefined {
+  const inbox = findInbox(world, at, user);
+  if (!inbox || inbox.partial || !world.rule('startNoted')) return undefined;
+  if (inbox.cursors[device] !== undefined) return inbox.noted[device];
+  const others = Object.keys(inbox.cursors);
+  // Who takes over from the last one is told by the rows.
+  const anyActive = activeDevices(world, at, user, inbox).length > 0 || !world.rule('nextWhereLastStood');
+  if (others.length > 0 && !anyActive) return undefined;
+  const takenOver = untaken(inbox, others);
   inbox.seen[device] = at.now;
-  if (inbox.cursors[device] !== undefined) return;
+  inbox.cursors[device] = others.length === 0 ? firstStart(world, inbox) : inbox.tail;
+  const ends = world.kafka.incoming.map((_, partition) => (inbox.lastEnqueued[partition] ?? -1) + 1);
+  inbox.noted[device] = others.length === 0 ? 'first' : ends;
+  world.checker.onDeviceMade(user, device, takenOver);
+  return inbox.noted[device];
+}
+
+/**
+ * A device without a cursor: a user's first starts at the first entry kept, a later one at its birth, and where no other is
+ * active any more it starts where the last one stood (decision 7). @returns false where its row says otherwise than the inbox: a
+ * rebuild goes by the row
+ */
+export function ensureCursor(world: World, at: Script, user: User, inbox: Inbox, device: DeviceName): boolean {
+  inbox.seen[device] = at.now;
+  const row = world.dynamo.devices.get(user)?.get(device);
+  const noted = inbox.noted[device];
+  if (noted !== undefined) {
+    inbox.partial = String(noted) !== String(row?.start ?? 'first');
+    delete inbox.noted[device];
+    return !inbox.partial;
+  }
+  if (inbox.cursors[device] !== undefined) return true;
   const others = Object.keys(inbox.cursors);
   const takenOver = untaken(inbox, others);
-  const row = world.dynamo.devices.get(user)?.get(device);
   const isKnown = row !== undefined && at.now - row.seenAt < world.deviceRetention;
+  // A rebuild has missed it: made by the next look, which moves its row.
+  if (others.length > 0 && row?.start && !row.follows && isKnown && world.rule('startNoted')) return false;
   if (others.length === 0) inbox.cursors[device] = firstStart(world, inbox);
   else if (row?.follows !== undefined) inbox.cursors[device] = Math.max(inbox.base, inbox.cursors[row.follows] ?? 0);
-  else
-    inbox.cursors[device] = row?.start && isKnown && world.rule('deviceStart') ? startIn(inbox, row.start) : inbox.tail;
+  else inbox.cursors[device] = inbox.tail;
   world.checker.onDeviceMade(user, device, takenOver);
+  return true;
 }
 
 /** A user's first device starts at the first entry ever kept: what the cap took before it came is a gap for it too. */
 const firstStart = (world: World, inbox: Inbox): number =>
   inbox.overflowTo > inbox.agedTo && world.rule('overflowBeforeFirst') ? inbox.agedTo : inbox.base;
-
-/** The last seq before the first entry from after a device's birth. */
-function startIn(inbox: Inbox, start: readonly number[]): number {
-  let cursor = inbox.base;
-  for (const entry of inbox.entries) {
-    if (entry.position >= (start[entry.partition] ?? 0)) break;
-    cursor = entry.seq;
-  }
-  return cursor;
-}
 
 /** What the device that was seen last has not acked. */
 function untaken(inbox: Inbox, devices: DeviceName[]): Entry[] {
