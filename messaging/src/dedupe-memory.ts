@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { decodeIncoming, type IncomingCommand } from '@restante/shared/contract/events';
 import { positionOf } from '@restante/shared/contract/ids';
 import {
@@ -81,9 +82,9 @@ export class DedupeMemory {
         claims.filter((claim, i) => held[i]!.position === claim.position),
       );
       await this.#reread(batch);
-      // Only for the stores that were given them: one that came between may lack the last.
-      const given = new Map(tags.map((tag, i) => [tag, marks[i]![0]]));
-      await redis.run(markCalls(batch.partition, tags, given));
+      // Only where the marks are as they were: one that was emptied, or another that came between, may lack the first or the last.
+      const begun = new Map(tags.map((tag, i) => [tag, marks[i]![0]]));
+      await redis.run(markCalls(batch.partition, tags, begun));
     }
   }
 
@@ -114,13 +115,15 @@ export class DedupeMemory {
   }
 }
 
-/** What a node says of the mark of a partition: which store it is, and whether it is marked as whole. */
-type Mark = [store: string, whole: number];
+/** What a node says of the mark of a partition: what it is, and whether it says that the node is whole. */
+type Mark = [mark: string, whole: number];
 
-/** Calls that look at the marks of a partition, a node each. @param given tag of the node → the store that has all claims now: marked */
-const markCalls = (partition: number, tags: readonly string[], given?: ReadonlyMap<string, string>): ScriptCall[] =>
-  tags.map((tag) => ({
+/** Calls that look at the marks of a partition, a node each. @param begun tag of the node → its mark before all was claimed again: now whole */
+function markCalls(partition: number, tags: readonly string[], begun?: ReadonlyMap<string, string>): ScriptCall[] {
+  const name = randomBytes(9).toString('base64url');
+  return tags.map((tag) => ({
     script: 'inbox:claims-mark',
     keys: [`claims:${partition}:{${tag}}`],
-    args: [given?.get(tag) ?? ''],
+    args: [begun?.get(tag) ?? '', name],
   }));
+}
