@@ -1,3 +1,4 @@
+import { SERVICES, type ServiceName } from '@restante/shared/runtime/permissions';
 import { REDIS_ACCESS } from '@restante/shared/runtime/redis-access';
 import { RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -7,7 +8,7 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
 import { REDIS_PORT } from './network-stack.ts';
-import { SERVICES, type ServiceName, type StageProps } from './stages.ts';
+import type { StageProps } from './stages.ts';
 
 const ENGINE = { engine: 'valkey', engineVersion: '8.1', family: 'valkey8' };
 

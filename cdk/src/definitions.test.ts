@@ -13,8 +13,9 @@ import '@restante/gateway/events';
 import '@restante/messaging/events';
 import '@restante/notification/events';
 import { registerDueGauges } from '@restante/notification/due-gauges';
+import { SERVICES, type ServiceName } from '@restante/shared/runtime/permissions';
 import { SERVICE_METRICS } from './metrics.ts';
-import { SERVICES, type ServiceName, STAGES } from './stages.ts';
+import { STAGES } from './stages.ts';
 import { flat, synthesize } from './synthesized.ts';
 
 /** The stacks, the compose file and the processes must mean the same by every name: here they are held against each other. */

@@ -1,6 +1,7 @@
+import type { ServiceName } from '@restante/shared/runtime/permissions';
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
-import type { ServiceName, StageProps } from './stages.ts';
+import type { StageProps } from './stages.ts';
 
 /** Where the services' own metrics go (shared/src/runtime/cloudwatch-metrics.ts). */
 export const metricsNamespace = (stage: StageProps): string => `Restante/${stage.name}`;

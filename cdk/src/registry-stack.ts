@@ -1,7 +1,8 @@
+import type { ServiceName } from '@restante/shared/runtime/permissions';
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as ecr from 'aws-cdk-lib/aws-ecr';
 import type { Construct } from 'constructs';
-import type { ServiceName, StageProps } from './stages.ts';
+import type { StageProps } from './stages.ts';
 
 export type ImageName = ServiceName | 'setup';
 export const IMAGES: readonly ImageName[] = ['gateway', 'messaging', 'notification', 'setup'];

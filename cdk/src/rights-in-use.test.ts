@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { PERMISSIONS, SERVICES, type ServiceName, TABLE_ACTIONS } from '@restante/shared/runtime/permissions';
 import { TABLES, type TableName } from '@restante/shared/runtime/tables';
 import { describe, expect, test } from 'vitest';
-import { PERMISSIONS, TABLE_ACTIONS } from './permissions.ts';
-import { SERVICES, type ServiceName } from './stages.ts';
 
 /**
  * A right that is too narrow shows only in AWS: no engine on one machine asks for any. So what a service's own files do to a table by

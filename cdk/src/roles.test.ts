@@ -1,8 +1,9 @@
 import { TOPICS } from '@restante/shared/contract/events';
 import { OPERATOR_TOPIC } from '@restante/shared/contract/operator-actions';
+import { SERVICES, type ServiceName } from '@restante/shared/runtime/permissions';
 import { TABLES } from '@restante/shared/runtime/tables';
 import { describe, expect, test } from 'vitest';
-import { SERVICES, type ServiceName, STAGES } from './stages.ts';
+import { STAGES } from './stages.ts';
 import { flat, listOf, type Statement, type Synthesized, statementsOfRole, synthesize } from './synthesized.ts';
 
 /**

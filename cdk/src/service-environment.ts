@@ -1,3 +1,4 @@
+import type { ServiceName } from '@restante/shared/runtime/permissions';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
 import { attachmentsBucketName } from './attachments-stack.ts';
@@ -6,7 +7,7 @@ import type { Environment } from './environment.ts';
 import { metricsNamespace } from './metrics.ts';
 import { ADMIN_PORT, GATEWAY_PORT } from './network-stack.ts';
 import type { ServicesProps } from './services-stack.ts';
-import { type PushPlatform, parameterName, type ServiceName } from './stages.ts';
+import { type PushPlatform, parameterName } from './stages.ts';
 import { DATA_DIRECTORY } from './task.ts';
 
 /** What each process is told. Settings that are not here keep the default of `shared/src/runtime/settings.ts`. */

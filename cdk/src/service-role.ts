@@ -1,3 +1,10 @@
+import {
+  type KafkaAccess,
+  PERMISSIONS,
+  PUSH_ACTIONS,
+  type ServiceName,
+  TABLE_ACTIONS,
+} from '@restante/shared/runtime/permissions';
 import type { TableName } from '@restante/shared/runtime/tables';
 import { Aws, Stack } from 'aws-cdk-lib';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
@@ -6,9 +13,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
 import type { BrokerStack } from './broker-stack.ts';
-import { type KafkaAccess, PERMISSIONS, TABLE_ACTIONS } from './permissions.ts';
 import type { PushApplication } from './push-stack.ts';
-import type { ServiceName } from './stages.ts';
 
 export type RoleResources = {
   broker: BrokerStack;
@@ -18,7 +23,7 @@ export type RoleResources = {
   attachmentsBucket: string | undefined;
 };
 
-/** A service's own role: `permissions.ts` as statements, each on named resources. */
+/** A service's own role: `shared/src/runtime/permissions.ts` as statements, each on named resources. */
 export function makeServiceRole(scope: Construct, service: ServiceName, resources: RoleResources): iam.Role {
   const role = new iam.Role(scope, `${service}Role`, {
     assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
@@ -69,12 +74,11 @@ function kafkaStatements(broker: BrokerStack, access: KafkaAccess): iam.PolicySt
   ];
 }
 
-/** Devices' endpoints are made by the hundred: they are named by the application that they belong to. */
 function pushStatements(applications: readonly PushApplication[]): iam.PolicyStatement[] {
   return [
-    new iam.PolicyStatement({ actions: ['sns:CreatePlatformEndpoint'], resources: applications.map(({ arn }) => arn) }),
+    new iam.PolicyStatement({ actions: [...PUSH_ACTIONS.application], resources: applications.map(({ arn }) => arn) }),
     new iam.PolicyStatement({
-      actions: ['sns:Publish', 'sns:SetEndpointAttributes'],
+      actions: [...PUSH_ACTIONS.endpoint],
       resources: applications.map(({ endpointsArn }) => endpointsArn),
     }),
   ];

@@ -1,4 +1,5 @@
 import { TOPICS } from '@restante/shared/contract/events';
+import type { ServiceName } from '@restante/shared/runtime/permissions';
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -15,7 +16,7 @@ import { GATEWAY_PORT, type NetworkStack } from './network-stack.ts';
 import type { PushStack } from './push-stack.ts';
 import { serviceEnvironment, topicsEnvironment } from './service-environment.ts';
 import { makeServiceRole } from './service-role.ts';
-import { type ServiceName, type StageProps, webhookSecretName } from './stages.ts';
+import { type StageProps, webhookSecretName } from './stages.ts';
 import { makeTask } from './task.ts';
 import { TopicsTask } from './topics-task.ts';
 import { WorkerService } from './worker-service.ts';

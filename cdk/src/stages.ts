@@ -2,8 +2,6 @@
  * What differs between the stages, spelled out: nothing in a stack asks which stage it is. Each has an account, or at
  * least a region, of its own: tables are named as the code names them.
  */
-export type ServiceName = 'gateway' | 'messaging' | 'notification';
-export const SERVICES: readonly ServiceName[] = ['gateway', 'messaging', 'notification'];
 export type StageName = 'dev' | 'prod';
 export type PushPlatform = 'APNS' | 'APNS_SANDBOX' | 'GCM';
 

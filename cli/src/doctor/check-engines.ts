@@ -1,8 +1,10 @@
 import { DynamoDBClient, ListTablesCommand } from '@aws-sdk/client-dynamodb';
 import { createKafka } from '@restante/shared/kafka/client';
+import type { ServiceName } from '@restante/shared/runtime/permissions';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { type Check, fail, ok, warn } from './check.ts';
+import { checkRights } from './check-rights.ts';
 import { checkTopics } from './check-topics.ts';
 
 const ANSWER_MS = 5_000;
@@ -11,15 +13,20 @@ const CLOCK_MAX_MS = 1_000;
 type Env = Record<string, string | undefined>;
 export type EngineUrls = { kafka: string | undefined; redis: string | undefined; dynamodb: string | undefined };
 
-/** Asks each engine itself, with the clients that the services use. */
-export async function checkEngines(urls: EngineUrls, env: Env): Promise<Check[]> {
-  const none = (name: string) => [
-    warn(name, 'no address known', 'run `npm start`, or set its address in the environment'),
+/**
+ * Asks each engine itself, with the clients that the services use.
+ * @param role whose rights are tried. With one, DynamoDB needs no address: it is AWS's
+ */
+export async function checkEngines(urls: EngineUrls, env: Env, role: ServiceName | undefined): Promise<Check[]> {
+  const none = (name: string, otherwise = '') => [
+    warn(name, 'no address known', `run \`npm start\`, or set its address in the environment${otherwise}`),
   ];
+  const noDynamo = () => (role === undefined ? none('DynamoDB', '; in AWS, where it has none, say --role') : []);
   const parts = await Promise.all([
     urls.kafka === undefined ? none('Kafka') : checkKafka(urls.kafka, env),
     urls.redis === undefined ? none('Redis') : checkRedis(urls.redis),
-    urls.dynamodb === undefined ? none('DynamoDB') : checkDynamo(urls.dynamodb),
+    urls.dynamodb === undefined ? noDynamo() : checkDynamo(urls.dynamodb),
+    role === undefined ? [] : checkRights(role, urls.dynamodb, env),
   ]);
   return parts.flat();
 }

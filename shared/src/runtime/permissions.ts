@@ -1,7 +1,9 @@
-import { TOPICS } from '@restante/shared/contract/events';
-import { OPERATOR_TOPIC } from '@restante/shared/contract/operator-actions';
-import type { TableName } from '@restante/shared/runtime/tables';
-import type { ServiceName } from './stages.ts';
+import { TOPICS } from '../contract/events.ts';
+import { OPERATOR_TOPIC } from '../contract/operator-actions.ts';
+import type { TableName } from './tables.ts';
+
+export type ServiceName = 'gateway' | 'messaging' | 'notification';
+export const SERVICES: readonly ServiceName[] = ['gateway', 'messaging', 'notification'];
 
 /**
  * BatchWriteItem could delete too; nothing narrower writes 25 items in a request (DESIGN.md, decision 1). `forward`: moves positions, many a
@@ -16,6 +18,12 @@ export const TABLE_ACTIONS: Record<TableAccess, readonly string[]> = {
   write: ['dynamodb:PutItem', 'dynamodb:UpdateItem'],
   remove: ['dynamodb:DeleteItem'],
 };
+
+/** Devices' endpoints are made by the hundred: they are named by the application that they belong to. */
+export const PUSH_ACTIONS = {
+  application: ['sns:CreatePlatformEndpoint'],
+  endpoint: ['sns:Publish', 'sns:SetEndpointAttributes'],
+} as const;
 
 /** `describe`: ends of partitions, or what a group has committed, and no record. */
 export type KafkaAccess = {
@@ -37,8 +45,8 @@ export type Permissions = {
 };
 
 /**
- * What each service may do, and by leaving out, what it may not: the one list that the roles are made from and that a
- * reviewer reads. `incoming_messages` stands for the epoch that is written and the one before, which is being drained.
+ * What each service may do, and by leaving out, what it may not: the one list that the roles are made from, that
+ * `restante doctor` tries, and that a reviewer reads. `incoming_messages` stands for the epoch that is written and the one before, which is being drained.
  */
 const { incoming, userEvents, outgoing, deadLetters, receipts } = TOPICS;
 export const PERMISSIONS: Record<ServiceName, Permissions> = {
