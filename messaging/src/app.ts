@@ -45,7 +45,9 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
   const topic = incomingTopic(config.INCOMING_EPOCH);
   const logIdentity = new LogIdentity(dynamo, topic, logger);
   await logIdentity.check(kafka);
+  const conversations = new Conversations(dynamo);
   const memory = new DedupeMemory({
+    conversations,
     kafka,
     redis,
     topic,
@@ -60,7 +62,6 @@ export async function startMessaging(config: Config, logger: Logger): Promise<Ap
   const producer = createProducer({ kafka, logger, topics }, traces?.record);
   await producer.start();
 
-  const conversations = new Conversations(dynamo);
   const context: MessagingContext = {
     inbox,
     dynamo,

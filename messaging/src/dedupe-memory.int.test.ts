@@ -40,6 +40,7 @@ describe('the claims of a partition', () => {
     await store.client.del(mark);
     const memory = new DedupeMemory({
       ...{ kafka: testKafka(), topic, epoch: EPOCH, seconds: 600, rereadSeconds: 3600, logger: testLogger },
+      conversations: owner.context.conversations,
       redis: emptiedInBetween([mark, dedupeKey(send.from, send.id)]),
     });
     const batch = { ...log.batch([]), topic, records: [later!] };

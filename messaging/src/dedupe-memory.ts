@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { decodeIncoming, type IncomingCommand } from '@restante/shared/contract/events';
 import { positionOf } from '@restante/shared/contract/ids';
+import { mayReceive } from '@restante/shared/delivery/membership';
 import {
   type Claim,
   type Claimed,
@@ -13,10 +14,12 @@ import type { LogBatch } from '@restante/shared/kafka/log-record';
 import { type ReadRange, readRange } from '@restante/shared/kafka/read-range';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { RedisStore, ScriptCall } from '@restante/shared/runtime/redis';
+import type { Conversations } from './conversations.ts';
 
 export type DedupeOptions = {
   kafka: ReadRange['kafka'];
   redis: RedisStore;
+  conversations: Conversations;
   topic: string;
   epoch: number;
   seconds: number;
@@ -89,7 +92,7 @@ export class DedupeMemory {
   }
 
   async #reread({ partition, records, signal }: LogBatch): Promise<void> {
-    const { kafka, redis, topic, epoch, seconds, rereadSeconds, logger } = this.#options;
+    const { kafka, redis, conversations, topic, epoch, seconds, rereadSeconds, logger } = this.#options;
     const { offset: toOffset, timestamp } = records[0]!;
     let count = 0;
     await readRange({
@@ -102,10 +105,14 @@ export class DedupeMemory {
       logger,
       signal,
       handle: async (earlier) => {
-        const claims = earlier.flatMap(({ value, offset }) => {
+        const placed = earlier.flatMap(({ value, offset }) => {
           const decoded = decodeIncoming(value);
-          return decoded.ok ? [claimOf(decoded.value, positionOf(epoch, offset))] : [];
+          return decoded.ok ? [{ command: decoded.value, position: positionOf(epoch, offset) }] : [];
         });
+        await conversations.load(placed.map(({ command }) => command.conversation));
+        const claims = placed
+          .filter(({ command, position }) => mayHaveActed(command, position, conversations))
+          .map(({ command, position }) => claimOf(command, position));
         count += claims.length;
         // In the order of the log, so that the first of two is the one that holds, as before.
         await claimIds(redis, claims, seconds);
@@ -113,6 +120,17 @@ export class DedupeMemory {
     });
     logger.info({ partition, toOffset, count }, 'ids of the last hour claimed again');
   }
+}
+
+/** Who was no member was refused, and claimed nothing: the same id may be accepted once they are. */
+function mayHaveActed(
+  { t, conversation, from }: IncomingCommand,
+  position: number,
+  conversations: Conversations,
+): boolean {
+  // Who leaves by a record was a member when it came.
+  const kind = t === 'members' ? 'members' : 'message';
+  return t === 'create' || mayReceive(conversation, conversations.get(conversation), from, position, kind);
 }
 
 /** What a node says of the mark of a partition: what it is, and whether it says that the node is whole. */

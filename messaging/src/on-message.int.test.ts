@@ -215,6 +215,37 @@ describe('a sender who sends again', () => {
     expect(await listedOf(alice)).toHaveLength(1);
   });
 
+  it('is heard once they are a member, though Redis has forgotten that they were refused before', async () => {
+    const topic = await testTopic(testKafka(), 1);
+    const conversation = `grp:${newName('g')}`;
+    const by = { from: alice, conversation, at: Date.now() };
+    const send = { ...sendOf(bob, alice, { ret }), conversation };
+    const commands: IncomingCommand[] = [
+      { t: 'create', ...by, id: newName('create'), members: [] },
+      send,
+      { t: 'members', ...by, id: newName('add'), add: [bob], remove: [] },
+      send,
+    ];
+    const producer = new BatchingProducer({ kafka: testKafka(), logger: testLogger, topics: [topic] });
+    await producer.start();
+    for (const command of commands) await producer.send(topic, 0, null, JSON.stringify(command));
+    await producer.stop();
+    const owner = new MessagingRig({ topic });
+    await owner.start();
+    const batch = log.batch(commands);
+    const part = (from: number, to: number) => ({ ...batch, topic, records: batch.records.slice(from, to) });
+    await handle(owner, part(0, 3));
+    const mark = 'claims:0:{0}';
+    await rig.store.client.del(mark);
+    await handle(owner, { ...part(3, 4), partition: 0 });
+    expect((await history(conversation)).map(({ position, id }) => [position, id])).toContainEqual([
+      positionOf(EPOCH, 3),
+      send.id,
+    ]);
+    await rig.store.client.del(mark);
+    await owner.stop();
+  });
+
   it('gets a conflict where the content, or the conversation, is another', async () => {
     const send = sendOf(bob, alice, { ret });
     const others: IncomingCommand[] = [

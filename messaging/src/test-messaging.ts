@@ -34,15 +34,17 @@ export class MessagingRig {
   constructor({ endpoint = process.env.DYNAMODB_ENDPOINT, topic = 'none' } = {}) {
     this.dynamo = createDynamo({ endpoint, region: 'us-east-1' });
     const redis = this.rig.store;
+    const conversations = new Conversations(this.dynamo);
     this.context = {
       inbox: this.rig.inbox,
       dynamo: this.dynamo,
       history: new History(this.dynamo),
-      conversations: new Conversations(this.dynamo),
+      conversations,
       due: new GatheredDue(redis),
       memory: new DedupeMemory({
         kafka,
         redis,
+        conversations,
         topic,
         epoch: EPOCH,
         seconds: 600,
