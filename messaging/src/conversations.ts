@@ -32,7 +32,14 @@ export class Conversations {
 
   /** Reads the groups among these that are not known. @throws when DynamoDB is away: a batch that needs one waits for it */
   async load(conversations: Iterable<string>): Promise<void> {
-    const missing = [...new Set(conversations)].filter((one) => one.startsWith('grp:') && !this.#known(one));
+    const missing: string[] = [];
+    for (const one of new Set(conversations)) {
+      if (!one.startsWith('grp:')) continue;
+      const known = this.#known(one);
+      // Also those that only a write of the last owner of the partition holds: it may end before the batch is ruled.
+      if (known) this.#groups.set(one, known);
+      else missing.push(one);
+    }
     await Promise.all(
       missing.map(async (conversation) => {
         this.#groups.set(conversation, { group: await readGroup(this.#dynamo, conversation) });
@@ -40,8 +47,15 @@ export class Conversations {
     );
   }
 
+  /**
+   * @returns undefined where there is no such group
+   * @throws where it is not known whether there is: the partition was assigned anew since it was loaded, and the batch is handled again
+   */
   get(conversation: string): Group | undefined {
-    return this.#known(conversation)?.group;
+    const known = this.#known(conversation);
+    if (!known && conversation.startsWith('grp:'))
+      throw new Error(`${conversation} was dropped since it was loaded: the batch is handled again`);
+    return known?.group;
   }
 
   create(group: Group): void {
