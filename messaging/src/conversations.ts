@@ -58,8 +58,11 @@ export class Conversations {
     return known?.group;
   }
 
-  create(group: Group): void {
-    this.#groups.set(group.conversation, { group });
+  /** What a record has made of a group. Also for who holds it until its rows are written. */
+  put(group: Group): void {
+    const known = this.#known(group.conversation) ?? { group };
+    known.group = group;
+    this.#groups.set(group.conversation, known);
   }
 
   change(group: Group, position: number, add: readonly string[], remove: readonly string[]): Change {

@@ -145,6 +145,25 @@ describe('a group', () => {
   });
 });
 
+describe('a change of members that is sent again', () => {
+  it('changes nothing, whatever was changed since', async () => {
+    const conversation = `grp:${newName('g')}`;
+    const by = { from: alice, conversation, at: Date.now() };
+    await userWith(bob);
+    const add: IncomingCommand = { t: 'members', ...by, id: newName('add'), add: [bob], remove: [] };
+    await handle(
+      first,
+      log.batch([
+        { t: 'create', ...by, id: newName('create'), members: [] },
+        add,
+        { t: 'members', ...by, id: newName('remove'), add: [], remove: [bob] },
+      ]),
+    );
+    await handle(first, log.batch([add, { ...sendOf(alice, bob), conversation }]));
+    expect(await listedOf(bob)).toEqual([1, 2].map((offset) => positionOf(EPOCH, offset)));
+  });
+});
+
 describe('a batch that is handled again', () => {
   const sends = () => Array.from({ length: 30 }, (_, i) => sendOf(bob, alice, { body: `m${i}` }));
   const all = Array.from({ length: 30 }, (_, offset) => positionOf(EPOCH, offset));

@@ -55,12 +55,20 @@ export async function onMessages(batch: LogBatch, context: MessagingContext): Pr
     conversations.load(placed.map(({ command }) => command.conversation)),
   ]);
   const outgoing = new OutgoingBatch();
-  const granted: Granted[] = [];
-  for (const ruling of rule(placed, conversations, targets)) {
-    if (ruling.ok) granted.push(ruling);
-    else reject(outgoing, ruling.placed.command, ruling.code, ruling.message);
+  const fresh: Granted[] = [];
+  const repeated: Answer[] = [];
+  for (const part of upToChanges(placed)) {
+    const granted: Granted[] = [];
+    for (const ruling of rule(part, conversations, targets)) {
+      if (ruling.ok) granted.push(ruling);
+      else reject(outgoing, ruling.placed.command, ruling.code, ruling.message);
+    }
+    const from = batch.records.findIndex(({ offset }) => positionOf(context.epoch, offset) === part[0]?.position);
+    const claimed = await claim({ ...batch, records: batch.records.slice(from) }, granted, outgoing, context);
+    for (const { group } of claimed.fresh) if (group) conversations.put(group);
+    fresh.push(...claimed.fresh);
+    repeated.push(...claimed.repeated);
   }
-  const { fresh, repeated } = await claim(batch, granted, outgoing, context);
 
   const rows = historyBatch(fresh);
   const changed = fresh.flatMap(({ rows: members, placed: one }) => (members ? [one.command.conversation] : []));
@@ -108,6 +116,16 @@ function place(
     dead.push(letter);
   }
   return { placed, dead };
+}
+
+/** Commands in their order, in parts that end with each change of members: whether it holds is known only once it is claimed. */
+function upToChanges(placed: readonly Placed[]): Placed[][] {
+  const parts: Placed[][] = [[]];
+  for (const one of placed) {
+    parts.at(-1)!.push(one);
+    if (one.command.t === 'create' || one.command.t === 'members') parts.push([]);
+  }
+  return parts.filter((part) => part.length > 0);
 }
 
 /**

@@ -30,12 +30,14 @@ export type Ruling =
       ownCopyTo: string | undefined;
       expiresAtMs: number;
       rows?: MembershipRows;
+      /** What it makes of its group, once it holds its claim: a repeat changes nothing. */
+      group?: Group;
       tombstone?: Item;
     };
 
 export type Targets = Map<DeleteCommand, string | undefined>;
 
-/** Rules on the commands of a batch, in their order: a change of members holds for those after it. */
+/** Rules on commands, in their order. None may come after a change of members: that holds for those after it only once it has its claim. */
 export function rule(batch: readonly Placed[], conversations: Conversations, targets: Targets): Ruling[] {
   return batch.map((placed) => ruleOne(placed, conversations, targets));
 }
@@ -112,7 +114,7 @@ function ruleCreate(placed: Placed<CreateCommand>, existing: Group | undefined, 
   const { command, position, storedAt } = placed;
   const created = existing?.members.get(command.from)?.intervals[0]?.joined === position;
   if (existing && !created) return refuse(placed, 'duplicate_conflict', `${command.conversation} is taken`);
-  const group: Group = existing ?? {
+  const group: Group = structuredClone(existing) ?? {
     conversation: command.conversation,
     title: command.title,
     createdAt: storedAt,
@@ -123,7 +125,6 @@ function ruleCreate(placed: Placed<CreateCommand>, existing: Group | undefined, 
     group.members.get(command.from) ?? { role: 'owner', intervals: [{ joined: position }] },
   );
   const change = conversations.change(group, position, [command.from, ...command.members], []);
-  conversations.create(group);
   return {
     ok: true,
     placed,
@@ -132,11 +133,17 @@ function ruleCreate(placed: Placed<CreateCommand>, existing: Group | undefined, 
     ownCopyTo: undefined,
     expiresAtMs: 0,
     rows: conversations.rows(group, position, change, true),
+    group,
   };
 }
 
-function ruleMembers(placed: Placed<MembersCommand>, group: Group | undefined, conversations: Conversations): Ruling {
+function ruleMembers(
+  placed: Placed<MembersCommand>,
+  existing: Group | undefined,
+  conversations: Conversations,
+): Ruling {
   const { command, position, storedAt } = placed;
+  const group = structuredClone(existing);
   if (!group) return refuse(placed, 'no_such_conversation', `there is no ${command.conversation}`);
   // On a replay, whoever left by this very record was a member when it came.
   const was = group.members
@@ -158,6 +165,7 @@ function ruleMembers(placed: Placed<MembersCommand>, group: Group | undefined, c
     ownCopyTo: undefined,
     expiresAtMs: 0,
     rows: conversations.rows(group, position, change, false),
+    group,
   };
 }
 
