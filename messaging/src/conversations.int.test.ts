@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 
 it('knows a group that is still being written when the partition is assigned anew, also once it is written', async () => {
-  conversations.create(group);
+  conversations.put(group);
   let written = () => {};
   const writing = conversations.whileWriting([group.conversation], new Promise<void>((resolve) => (written = resolve)));
   conversations.drop();
