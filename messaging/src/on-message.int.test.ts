@@ -238,7 +238,7 @@ describe('a sender who sends again', () => {
     const topic = await testTopic(testKafka(), 1);
     const conversation = `grp:${newName('g')}`;
     const by = { from: alice, conversation, at: Date.now() };
-    const send = { ...sendOf(bob, alice, { ret }), conversation };
+    const send = { ...sendOf(bob, alice), conversation };
     const commands: IncomingCommand[] = [
       { t: 'create', ...by, id: newName('create'), members: [] },
       send,
