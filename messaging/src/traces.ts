@@ -1,12 +1,18 @@
+import { entryPlace } from '@restante/shared/contract/entry';
 import { decodeOutgoing, TOPICS } from '@restante/shared/contract/events';
 import { positionOf } from '@restante/shared/contract/ids';
 import type { LogBatch } from '@restante/shared/kafka/log-record';
 import type { TracedRecord } from '@restante/shared/kafka/traced-producer';
-import { type Step, TRACE_HEADER, TRACES_HEADER, type Tracing } from '@restante/shared/runtime/tracing';
+import {
+  placeAttributes,
+  type Step,
+  TRACE_HEADER,
+  TRACES_HEADER,
+  type Tracing,
+} from '@restante/shared/runtime/tracing';
 import { LRUCache } from 'lru-cache';
 
 const MAX_MESSAGES = 10_000;
-const HEAD = /^\{"t":"\w+","position":(\d+),"conversation":"([^"]*)"/;
 
 /** Messaging's step in traces: `store`, from the batch to history and inbox; and whose trace an entry belongs to that goes to gateways. */
 export class MessagingTraces {
@@ -25,7 +31,7 @@ export class MessagingTraces {
     const steps = records.flatMap(({ headers, offset, key }): Step[] => {
       const parent = headers[TRACE_HEADER];
       const position = positionOf(this.#epoch, offset);
-      const step = parent && this.#tracing.begin('store', 'consume', parent, { position });
+      const step = parent && this.#tracing.begin('store', 'consume', parent, placeAttributes(key ?? '', position));
       if (!step) return [];
       this.#parents.set(`${key} ${position}`, step.traceparent);
       return [step];
@@ -38,8 +44,8 @@ export class MessagingTraces {
   readonly record = (topic: string, value: string | Buffer): TracedRecord | undefined => {
     if (topic !== TOPICS.outgoing || this.#parents.size === 0) return undefined;
     const parents = decodeOutgoing(String(value)).entries.map((entry) => {
-      const [, position, conversation] = HEAD.exec(entry) ?? [];
-      return this.#parents.get(`${conversation} ${position}`) ?? '';
+      const place = entryPlace(entry);
+      return (place && this.#parents.get(`${place.conversation} ${place.position}`)) ?? '';
     });
     return parents.some((parent) => parent !== '') ? { headers: { [TRACES_HEADER]: parents.join() } } : undefined;
   };

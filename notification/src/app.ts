@@ -5,11 +5,11 @@ import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import { SlotLeases } from '@restante/shared/inbox/slot-leases-redis';
 import { AdminHolder } from '@restante/shared/kafka/admin-holder';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
-import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
 import { registerLagGauge } from '@restante/shared/kafka/lag-gauge';
 import { startLogConsumer } from '@restante/shared/kafka/log-consumer';
 import { incomingTopic } from '@restante/shared/kafka/topics';
+import { createProducer } from '@restante/shared/kafka/traced-producer';
 import { startAdminServer } from '@restante/shared/runtime/admin-server';
 import { startCloudWatchMetrics } from '@restante/shared/runtime/cloudwatch-metrics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
@@ -33,7 +33,7 @@ import { Rebuilds } from './rebuilds.ts';
 import { Receipts } from './receipts.ts';
 import { Reconciler } from './reconciler.ts';
 import { SeenDevices } from './seen-devices-dynamo.ts';
-import { ackSteps } from './traces.ts';
+import { ackSteps, replaySteps } from './traces.ts';
 import { Wakes } from './wakes.ts';
 import { ReceiptLog } from './webhooks/receipt-log.ts';
 import { Webhooks, webhookTarget } from './webhooks/webhooks.ts';
@@ -59,14 +59,11 @@ export async function startNotification(config: Config, logger: Logger): Promise
   const leases = new SlotLeases(redis, config.GATEWAY_SLOTS, logger);
   await leases.start();
   const incoming = incomingTopic(config.INCOMING_EPOCH);
-  const producer = new BatchingProducer({
-    kafka,
-    logger,
-    topics: [incoming, TOPICS.outgoing, TOPICS.deadLetters, TOPICS.receipts],
-  });
+  const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);
+  const topics = [incoming, TOPICS.outgoing, TOPICS.deadLetters, TOPICS.receipts];
+  const producer = createProducer({ kafka, logger, topics }, tracing && replaySteps(tracing));
   await producer.start();
 
-  const tracing = await startTracing(config.SERVICE_NAME, config.OTEL_EXPORTER_OTLP_ENDPOINT);
   const admin = new AdminHolder(kafka);
   const members = new Members(dynamo);
   const target = webhookTarget(config);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { entryFrame, entryPosition, gapEntry, messageEntry, ownCopy } from './entry.ts';
+import { entryFrame, entryPlace, entryPosition, gapEntry, messageEntry, ownCopy } from './entry.ts';
 import type { SendCommand } from './events.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -31,6 +31,16 @@ const trap = fc.oneof(
 );
 
 describe('an entry', () => {
+  it('says at its head where it stands; a gap stands nowhere', () => {
+    fc.assert(
+      fc.property(position, trap, (at, body) => {
+        const place = entryPlace(messageEntry({ ...command, body }, at, 34));
+        expect(place).toEqual({ conversation: command.conversation, position: at });
+      }),
+    );
+    expect(entryPlace(gapEntry(1, 2, 'expired', [command.conversation]))).toBeUndefined();
+  });
+
   it('is the frame without seq, gen and replayed, with where it stands at its head', () => {
     const entry = messageEntry(
       { ...command, kind: 'image', replyTo: 'message-0', ttlSeconds: 60, urgent: false },

@@ -69,6 +69,16 @@ export function entryPosition(entry: EntryText): number {
   return Number.parseInt(entry.slice(start + 11, start + 28), 10);
 }
 
+const HEAD = /^\{"t":"\w+","position":(\d+),"conversation":"([^"]*)"/;
+
+/** Where an entry stands, from its head. @returns undefined for a gap that stands for several, and what is no entry */
+export function entryPlace(entry: EntryText): { conversation: string; position: number } | undefined {
+  const [, position, conversation] = HEAD.exec(entry) ?? [];
+  return position === undefined || conversation === undefined
+    ? undefined
+    : { conversation, position: Number(position) };
+}
+
 /** The frame that a device gets for an entry. `replayed` is a message's alone. */
 export function entryFrame(entry: EntryText, seq: number, gen: number, replayed: boolean): string {
   const head = `{"seq":${seq},"gen":${gen},`;

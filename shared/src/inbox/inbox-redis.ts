@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { type EntryText, gapEntry } from '../contract/entry.ts';
+import { type EntryText, entryPlace, gapEntry } from '../contract/entry.ts';
 import { GAP_REASONS } from '../contract/server-frames.ts';
 import type { RedisStore, RedisValue, ScriptCall } from '../runtime/redis.ts';
 import { groups, oneOf, text, texts, whole } from './reply.ts';
@@ -242,8 +242,8 @@ export type ListedEntry = {
 /** An element of the list, as the scripts write it: `<listedAtMs>,<expiresAtMs>,<partition>,<entry>`. */
 function parseElement(text: string): ListedEntry {
   const [, listed, expires, entry = ''] = /^(\d+),(\d+),\d+,(.*)$/s.exec(text) ?? [];
-  const [, position, conversation = ''] = /^\{"t":"\w+","position":(\d+),"conversation":"([^"]*)"/.exec(entry) ?? [];
-  return { listedAtMs: Number(listed), expiresAtMs: Number(expires), conversation, position: Number(position), entry };
+  const { conversation, position } = entryPlace(entry) ?? { conversation: '', position: Number.NaN };
+  return { listedAtMs: Number(listed), expiresAtMs: Number(expires), conversation, position, entry };
 }
 
 // ---- replies: each is checked, for what is decided by them can't be taken back

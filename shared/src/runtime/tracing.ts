@@ -13,6 +13,12 @@ export type Tracing = {
 export type Attributes = Record<string, string | number>;
 export type Step = { traceparent: string; end(): void };
 
+/** Which message a step is about: what finds the replays of one that was stored in another trace. */
+export const placeAttributes = (conversation: string, position: number): Attributes => ({
+  'restante.conversation': conversation,
+  'restante.position': position,
+});
+
 /** Headers of records: of one message, or of several, by commas. */
 export const TRACE_HEADER = 'traceparent';
 export const TRACES_HEADER = 'traceparents';
