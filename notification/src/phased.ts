@@ -2,6 +2,7 @@ import { murmur2 } from '@restante/shared/kafka/murmur2';
 
 /** How finely the times at which keys are due differ: looking for them more often finds nothing. */
 export const TICK_MS = 200;
+
 /**
  * Values that wait by key, each until its key's own point of every period: what came in one burst is not due in one burst, and a key that
  * never rests is due once a period.
@@ -51,7 +52,12 @@ export class Phased<V> {
       taken.push([key, this.#values.get(key) as V]);
       this.#values.delete(key);
     };
-    if (which === 'any') for (const key of this.#values.keys()) if (taken.length < most) take(key);
+    if (which === 'any') {
+      for (const key of this.#values.keys()) {
+        if (taken.length === most) return taken;
+        take(key);
+      }
+    }
     for (const now = Math.floor(nowMs / TICK_MS); this.#next <= now; this.#next++) {
       const keys = this.#due.get(this.#next) ?? [];
       while (keys.length > 0) {

@@ -39,6 +39,7 @@ export class RedisStore {
   /** How many of the scripts a node knows. */
   readonly #loaded = new WeakMap<Redis, number>();
   readonly #identities = new WeakMap<Redis, string>();
+  readonly #identifying = new Map<Redis, Promise<void>>();
   readonly #hasReplica = new WeakSet<Redis>();
   readonly #waiting = new Map<Redis, Waiting[]>();
 
@@ -283,23 +284,33 @@ export class RedisStore {
    */
   async #identify(nodes: Redis[]): Promise<void> {
     await Promise.all(
-      nodes.map(async (node) => {
-        if (this.#isKnown(node)) return;
-        const count = this.#scripts.size;
-        const loads = [...this.#scripts.values()].map(({ lua }) => node.script('LOAD', lua));
-        const [info] = await Promise.all([node.info(), ...loads]).catch((error: unknown) => {
-          throw new UnavailableError(`Redis, INFO or SCRIPT LOAD: ${messageOf(error)}`, { cause: error });
-        });
-        const field = (name: string) => new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1]?.slice(0, 12) ?? 'unknown';
-        this.#identities.set(node, `${field('run_id')}.${field('master_replid')}`);
-        if (field('connected_slaves') !== '0') this.#hasReplica.add(node);
-        else this.#hasReplica.delete(node);
-        this.#loaded.set(node, count);
-        node.once('close', () => {
-          this.#identities.delete(node);
-          this.#loaded.delete(node);
-        });
+      nodes.map((node) => {
+        // Once for all who ask meanwhile, as they do when a connection is back.
+        const asked =
+          this.#identifying.get(node) ?? this.#identifyNode(node).finally(() => this.#identifying.delete(node));
+        this.#identifying.set(node, asked);
+        return asked;
       }),
     );
+  }
+
+  async #identifyNode(node: Redis): Promise<void> {
+    if (this.#isKnown(node)) return;
+    const count = this.#scripts.size;
+    const loads = [...this.#scripts.values()].map(({ lua }) => node.script('LOAD', lua));
+    const [info] = await Promise.all([node.info(), ...loads]).catch((error: unknown) => {
+      throw new UnavailableError(`Redis, INFO or SCRIPT LOAD: ${messageOf(error)}`, { cause: error });
+    });
+    const field = (name: string) => new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1]?.slice(0, 12) ?? 'unknown';
+    const firstOfConnection = !this.#identities.has(node);
+    this.#identities.set(node, `${field('run_id')}.${field('master_replid')}`);
+    if (field('connected_slaves') !== '0') this.#hasReplica.add(node);
+    else this.#hasReplica.delete(node);
+    this.#loaded.set(node, count);
+    if (!firstOfConnection) return;
+    node.once('close', () => {
+      this.#identities.delete(node);
+      this.#loaded.delete(node);
+    });
   }
 }
