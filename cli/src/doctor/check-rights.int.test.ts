@@ -1,9 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { ScanCommand } from '@aws-sdk/client-dynamodb';
 import type { Engine } from '@restante/localstack/engine';
 import {
@@ -15,6 +13,7 @@ import { startSns } from '@restante/localstack/sns-engine';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { PERMISSIONS, SERVICES, TABLE_ACTIONS } from '@restante/shared/runtime/permissions';
 import { TABLES } from '@restante/shared/runtime/tables';
+import { HttpProxy } from '@restante/shared/runtime/test-http-proxy';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { checkRights } from './check-rights.ts';
 
@@ -25,7 +24,7 @@ const CALLER = 'arn:aws:sts::000000000000:assumed-role/someone/task';
 const [APNS, FCM] = LOCAL_APPLICATIONS.map((one) => applicationArn(REGION, one)) as [string, string];
 
 /** Stands before an engine as IAM does: refuses named actions in AWS's wire format, each of a table or of anything, and hands on the rest. */
-class Iam {
+class Iam extends HttpProxy {
   /** As `dynamodb:Query` or `dynamodb:Query messages`. */
   denied = new Set<string>();
   /** What every request is refused with, where there is something. */
@@ -33,40 +32,17 @@ class Iam {
   readonly asked: string[] = [];
   /** Names of the errors of the engine itself. */
   readonly answered = new Set<string>();
-  readonly #target: URL;
-  readonly #server = createServer((from, to) => void this.#serve(from, to));
 
-  constructor(target: string) {
-    this.#target = new URL(target);
-  }
-
-  async start(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
-  }
-
-  async #serve(from: IncomingMessage, to: ServerResponse): Promise<void> {
-    const body = await buffer(from);
+  protected async serve(from: IncomingMessage, body: Buffer, to: ServerResponse): Promise<void> {
     const actions = actionsOf(from, body.toString());
     this.asked.push(...actions.map(({ action }) => action));
     const denied = actions.find(
       ({ action, table }) => this.denied.has(action) || this.denied.has(`${action} ${table}`),
     );
     if (denied || this.error) return refuse(to, this.error, denied);
-    const headers = { ...from.headers, host: this.#target.host };
-    const out = request(this.#target, { method: from.method, path: from.url, headers }, (answer) => {
-      void buffer(answer).then((got) => {
-        const error = /"__type":"[^"]*#(\w+)"/.exec(got.toString())?.[1];
-        if (error) this.answered.add(error);
-        to.writeHead(answer.statusCode ?? 500, answer.headers).end(got);
-      });
-    });
-    out.end(body);
+    const { body: got } = await this.pass(from, body, to);
+    const error = /"__type":"[^"]*#(\w+)"/.exec(got.toString())?.[1];
+    if (error) this.answered.add(error);
   }
 }
 
