@@ -320,6 +320,14 @@ describe('a rebuild', () => {
     expect(await rig.listed()).toEqual(world.log.map(({ position }) => position));
   });
 
+  it('waits for the row of a device that is connected, but not for ever: it may have been forgotten', async () => {
+    await rig.wholeWith('forgotten');
+    const world = { ...build({ records: [], devices: [], cuts: [9, 9], group: [0, 30] }), user: rig.user };
+    await rig.store.client.hset(rig.keys().meta, 'store', 'another');
+    expect(await run(world)).toEqual(['c-forgotten']);
+    expect(await rig.replay('c-forgotten', true)).toMatchObject({ is: 'no-device' });
+  });
+
   it('of one inbox by several at once is done once', async () => {
     const world = build({
       records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),

@@ -14,6 +14,11 @@ const TOKEN_MS = 60_000;
 const BUSY_POLL_MS = 40;
 const STAGED_TTL_MS = 10 * 60_000;
 const STAGE_PAGE = 200;
+/**
+ * How often a rebuild is begun anew for a device that connected after the rows were read, as at a user's very first message. Not for ever:
+ * one that was forgotten has a session for a moment longer than its row.
+ */
+const ATTEMPTS_WITH_ALL_CONNECTED = 3;
 
 export type RebuildContext = {
   inbox: Inbox;
@@ -32,7 +37,7 @@ export async function rebuild(
   signal: AbortSignal,
 ): Promise<string[] | undefined> {
   const token = randomBytes(12).toString('base64url');
-  for (;;) {
+  for (let attempt = 1; ; ) {
     if (signal.aborted) throw new Error('stopped');
     const begun = await begin(user, token, context);
     if (begun === 'whole') return undefined;
@@ -45,7 +50,8 @@ export async function rebuild(
     const rows = await readDevices(context.dynamo, user);
     // One that was made meanwhile may start where the log ended after the cut: with it, from the beginning.
     if (rows.some(({ device }) => !known.has(device))) continue;
-    const swapped = await swap(user, token, begun, { cut, rows }, context);
+    const withAllConnected = attempt++ <= ATTEMPTS_WITH_ALL_CONNECTED;
+    const swapped = await swap(user, token, begun, { cut, rows, withAllConnected }, context);
     if (swapped) return swapped;
   }
 }
@@ -69,7 +75,7 @@ async function swap(
   user: string,
   token: string,
   begun: Begun,
-  { cut, rows }: { cut: Cut; rows: DeviceRow[] },
+  { cut, rows, withAllConnected }: { cut: Cut; rows: DeviceRow[]; withAllConnected: boolean },
   context: RebuildContext,
 ): Promise<string[] | undefined> {
   const { inbox, dynamo } = context;
@@ -110,6 +116,7 @@ async function swap(
       named.map((conversation) => `${conversation}\n`).join(''),
       packed.join(''),
       begun.store,
+      withAllConnected ? 1 : 0,
       cut.size,
       ...[...cut].flat(),
     ],

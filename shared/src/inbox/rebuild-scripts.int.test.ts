@@ -123,6 +123,18 @@ describe('rebuild-swap', () => {
     expect(await rig.replay('c-d2', true)).toEqual({ is: 'no-device', slot: 1 });
   });
 
+  it('is not done without a device that connected meanwhile, where all connected are asked for', async () => {
+    await rig.wholeWith('d1', 'd10');
+    await rig.enqueue([10]);
+    await lose();
+    const begun = await begin();
+    const withAllConnected = true;
+    expect(await rig.rebuildSwap(begun, { devices: device('d10', 0, 1), withAllConnected })).toBe('again');
+    const both = device('d10', 0, 1) + device('d1', 0, 1);
+    expect(await rig.rebuildSwap(begun, { devices: both, withAllConnected })).toMatchObject({ tail: 1 });
+    expect(await rig.replay('c-d1', true)).toMatchObject({ is: 'page' });
+  });
+
   it('leaves nothing behind: the token is free, the staged list gone', async () => {
     const begun = await begin();
     await rig.rebuildSwap(begun, { staged: staged(10), cut: { 0: 11 } });

@@ -68,6 +68,7 @@ export type RebuildOptions = {
   conversations?: string;
   cut?: Record<number, number>;
   staged?: string[];
+  withAllConnected?: boolean;
 };
 type Begun = { gen: string; base: string; store: string; acked: string[] };
 
@@ -203,7 +204,7 @@ export class InboxRig {
     const reply = (await this.store.runOne({
       script: 'inbox:rebuild-swap',
       keys: [...inboxKeys(this.user), rebuildKey(this.user), key],
-      args: [...args, Object.keys(cut).length, ...Object.entries(cut).flat()],
+      args: [...args, options.withAllConnected ? 1 : 0, Object.keys(cut).length, ...Object.entries(cut).flat()],
     })) as string[];
     return reply[0] === 'ok' ? { tail: Number(reply[1]), connections: reply.slice(2) } : 'again';
   }

@@ -2,15 +2,21 @@
 -- KEYS[5] inbox:{user}:rebuild   KEYS[6] inbox:{user}:staged, elements from the history, oldest first
 -- ARGV[2] token   ARGV[3] gen at the beginning   ARGV[4] base at the beginning   ARGV[5] new gen   ARGV[6] entries that did not fit
 -- ARGV[7] their conversations   ARGV[8] devices, as in meta   ARGV[9] store at the beginning
--- ARGV[10] number of partitions, then partition, cut for each: the history is whole below the cut, the list counts from it on
--- Reply: 'ok', tail, then the connections to reset | 'again' (gen, base, store or token are not as they were)
+-- ARGV[10] 1: not where a session's device is not among these, for its row was made after they were read
+-- ARGV[11] number of partitions, then partition, cut for each: the history is whole below the cut, the list counts from it on
+-- Reply: 'ok', tail, then the connections to reset | 'again' (gen, base, store, token or devices are not as they were)
 local m = open(nil)
 if not m or call('GET', KEYS[5]) ~= ARGV[2] then return { 'again' } end
 -- Another store may lack the last second of what was enqueued meanwhile: it has to be read from the history then.
 if ARGV[1] ~= ARGV[9] then return { 'again' } end
 if m.gen ~= ARGV[3] or int(m.base) ~= ARGV[4] then return { 'again' } end
+if ARGV[10] == '1' then
+  for _, c in ipairs(sessions()) do
+    if not string.find(';' .. ARGV[8], ';' .. c[2].device .. ',', 1, true) then return { 'again' } end
+  end
+end
 local cut = {}
-for i = 11, 9 + 2 * tonumber(ARGV[10]) + 1, 2 do cut[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for i = 12, 11 + 2 * tonumber(ARGV[11]), 2 do cut[ARGV[i]] = tonumber(ARGV[i + 1]) end
 -- While nobody knew the devices, own copies were kept for whoever there may be.
 local several = select(2, string.gsub(ARGV[8], ';', '')) > 1
 local at, left = 0, m.tail - m.base
