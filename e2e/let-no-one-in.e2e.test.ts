@@ -3,16 +3,23 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { connectUrl, TestClient } from './support/client.ts';
 import { call } from './support/http.ts';
+import { metricsText } from './support/metrics.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** Issue 9, "Let no one in": what SECURITY.md says that stops somebody, tried. */
 const MOST = 8;
+const BAD_TOKENS = 4;
 const WITHIN = { timeout: 60_000, interval: 100 };
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({
     gateways: 1,
-    env: { CONNECTIONS_PER_ADDRESS: String(MOST), TRUST_FORWARDED_FOR: 'true', HEARTBEAT_SECONDS: '8' },
+    env: {
+      CONNECTIONS_PER_ADDRESS: String(MOST),
+      RATE_UNAUTHORIZED_PER_MINUTE: String(BAD_TOKENS),
+      TRUST_FORWARDED_FOR: 'true',
+      HEARTBEAT_SECONDS: '8',
+    },
   });
 });
 afterAll(() => stack?.stop());
@@ -127,6 +134,29 @@ test('an address has so many connections and no more, by what the load balancer 
   open[0]!.close();
   await vi.waitFor(async () => expect(await attempt(MOST + 1, '7.7.7.7')).toBe(101), WITHIN);
   for (const socket of open) socket.terminate();
+});
+
+test('an address with too many bad tokens is refused, good ones too, by HTTP and by WebSocket alike; another is not', async () => {
+  const good = await stack.token('fay');
+  const from = (address: string, token: string) =>
+    call(url(), '/v1/conversations', { token, headers: { 'x-forwarded-for': `1.2.3.4, ${address}` } });
+  for (let i = 0; i < BAD_TOKENS; i++) expect(await from('9.9.9.9', `${good}x`)).toMatchObject({ status: 401 });
+  const refused = await from('9.9.9.9', good);
+  expect(refused).toMatchObject({ status: 429, json: { code: 'rate_limited' } });
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  const posted = await call(url(), '/v1/messages', {
+    ...{ token: good, body: { id: 'refused-1', to: 'gil', body: 'x' } },
+    headers: { 'x-forwarded-for': '9.9.9.9' },
+  });
+  expect(posted).toMatchObject({ status: 429 });
+  const socket = await raw();
+  socket.write(upgrade('phone', `authorization: Bearer ${good}\r\nx-forwarded-for: 9.9.9.9\r\n`));
+  await vi.waitFor(() => expect(socket.text).toContain('429'), WITHIN);
+  socket.destroy();
+  expect(await from('8.8.4.4', good)).toMatchObject({ status: 200 });
+  expect(await metricsText(stack.run.gateways[0]!.adminUrl)).toContain(
+    'restante_gateway_limited_total{limit="RATE_UNAUTHORIZED_PER_MINUTE"} 3',
+  );
 });
 
 test('nobody reads, writes, acks or watches what is not theirs', async () => {

@@ -1,4 +1,4 @@
-import type { HttpResponse, TemplatedApp } from 'uws-current';
+import type { HttpRequest, HttpResponse, TemplatedApp } from 'uws-current';
 import { countLimited } from './guard.ts';
 import { RateLimits } from './rate-limit.ts';
 
@@ -46,4 +46,10 @@ export function boundAccepts(app: Pick<TemplatedApp, 'filter'>, perSecond: numbe
 export function addressOf(remote: string, forwardedFor: string, trustsForwardedFor: boolean): string {
   const last = forwardedFor.split(',').at(-1)?.trim();
   return trustsForwardedFor && last ? last : remote;
+}
+
+/** Where a request comes from: read at once, as all of it. */
+export function clientAddress(response: HttpResponse, request: HttpRequest, trustsForwardedFor: boolean): string {
+  const remote = Buffer.from(response.getRemoteAddressAsText()).toString();
+  return addressOf(remote, request.getHeader('x-forwarded-for'), trustsForwardedFor);
 }

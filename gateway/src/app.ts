@@ -154,7 +154,8 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     abandoned: (connection) => connections.abandoned(connection),
     anySocket: () => connections.anySocket(),
   });
-  serveApi(app, authenticate, {
+  const door = { authenticate, guard, trustsForwardedFor: config.TRUST_FORWARDED_FOR };
+  serveApi(app, door, {
     inbox,
     dynamo,
     log,

@@ -34,6 +34,7 @@ export type GuardSettings = {
 export class Guard {
   /** Sessions that are made, of all devices: they cost most of a handshake. */
   readonly admission: TokenBucket;
+  readonly #badTokensPerMinute: number;
   readonly #badTokens: RateLimits;
   readonly #ofDevice: RateLimits;
   readonly #ofUser: RateLimits;
@@ -45,6 +46,7 @@ export class Guard {
     const perUser = perDevice * settings.DEVICES_PER_USER;
     const badTokens = settings.RATE_UNAUTHORIZED_PER_MINUTE;
     this.admission = new TokenBucket(settings.CONNECT_PER_SECOND, settings.CONNECT_PER_SECOND, nowMs);
+    this.#badTokensPerMinute = badTokens;
     this.#badTokens = new RateLimits(badTokens / 60, badTokens);
     this.#ofDevice = new RateLimits(perDevice / 60, perDevice);
     this.#ofUser = new RateLimits(perUser / 60, perUser);
@@ -53,7 +55,12 @@ export class Guard {
     this.#framesPerSecond = settings.RATE_FRAMES_PER_SECOND;
   }
 
-  badTokensWait = (address: string, nowMs: number): number => this.#badTokens.wait(address, nowMs);
+  /** @returns what a request of this address is refused with before its token is looked at, undefined where it is not */
+  manyBadTokens(address: string, nowMs: number): { detail: string; waitMs: number } | undefined {
+    const waitMs = this.#badTokens.wait(address, nowMs);
+    if (waitMs === 0) return undefined;
+    return { detail: `over ${this.#badTokensPerMinute} bad tokens a minute of one address`, waitMs };
+  }
   badToken = (address: string, nowMs: number): void => void this.#badTokens.take(address, nowMs);
 
   /** A user with ever new devices has no more handshakes than one with as many as there may be. */

@@ -7,7 +7,7 @@ import { type ConnectReply, type DeviceStart, type Inbox, parseConnect } from '@
 import { messageOf, UnavailableError } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uws-current';
-import { type Addresses, addressOf } from './addresses.ts';
+import { type Addresses, clientAddress } from './addresses.ts';
 import { AuthError, type Authenticate } from './auth.ts';
 import type { Config } from './config.ts';
 import { Connection, type Socket } from './connection.ts';
@@ -66,7 +66,6 @@ function readRequest(request: HttpRequest) {
   const authorization = request.getHeader('authorization');
   return {
     device: request.getQuery('device') ?? '',
-    forwardedFor: request.getHeader('x-forwarded-for'),
     origin: request.getHeader('origin'),
     host: request.getHeader('host'),
     key: request.getHeader('sec-websocket-key'),
@@ -90,8 +89,7 @@ export function onUpgrade(
   context: HandshakeContext,
 ): void {
   const read = readRequest(request);
-  const remote = Buffer.from(response.getRemoteAddressAsText()).toString();
-  const address = addressOf(remote, read.forwardedFor, context.config.TRUST_FORWARDED_FOR);
+  const address = clientAddress(response, request, context.config.TRUST_FORWARDED_FOR);
   let aborted = false;
   response.onAborted(() => {
     aborted = true;
@@ -151,11 +149,8 @@ function refusedAtOnce(
   { config, addresses, guard, slot, orders }: HandshakeContext,
 ): Refused | undefined {
   const nowMs = Date.now();
-  const badTokensWaitMs = guard.badTokensWait(address, nowMs);
-  if (badTokensWaitMs > 0) {
-    const detail = `over ${config.RATE_UNAUTHORIZED_PER_MINUTE} bad tokens a minute of one address`;
-    return tooMany('RATE_UNAUTHORIZED_PER_MINUTE', detail, badTokensWaitMs);
-  }
+  const many = guard.manyBadTokens(address, nowMs);
+  if (many) return tooMany('RATE_UNAUTHORIZED_PER_MINUTE', many.detail, many.waitMs);
   if (!slot.ready() || !orders.ready() || orders.draining() || pending >= MAX_PENDING) {
     return {
       status: 503,

@@ -1,8 +1,7 @@
 import { type AnswerOf, CALLS, type CallName, type CallSpec } from '@restante/shared/contract/http-calls';
 import type { TemplatedApp } from 'uws-current';
 import { asyncApi } from './asyncapi.ts';
-import type { Authenticate } from './auth.ts';
-import { type Call, jsonRoute } from './http.ts';
+import { type Call, type Door, jsonRoute } from './http.ts';
 import { type AttachmentsApi, postAttachment } from './http-attachments.ts';
 import {
   getConversation,
@@ -36,13 +35,13 @@ const HANDLERS: { [N in CallName]: (call: Call<N>, api: Api) => Promise<AnswerOf
   removeDevice,
 };
 
-export function serveApi(app: TemplatedApp, authenticate: Authenticate, api: Api): void {
+export function serveApi(app: TemplatedApp, door: Door, api: Api): void {
   for (const [name, spec] of Object.entries<CallSpec>(CALLS)) {
     // Each gets what its own schemas have let through.
     const handle = HANDLERS[name as CallName] as (call: unknown, api: Api) => Promise<unknown>;
     app[spec.method === 'delete' ? 'del' : spec.method](
       spec.path.replace(/\{(\w+)\}/g, ':$1'),
-      jsonRoute(spec, authenticate, (call) => handle(call, api)),
+      jsonRoute(spec, door, (call) => handle(call, api)),
     );
   }
   serveText(app, '/openapi.json', JSON.stringify(openApi()));

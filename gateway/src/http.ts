@@ -2,8 +2,10 @@ import { bodyTooLarge, describeIssues, MAX_FRAME_BYTES } from '@restante/shared/
 import { ERROR_CODES, type ErrorCode } from '@restante/shared/contract/codes';
 import type { CallName, CallSpec, RequestOf } from '@restante/shared/contract/http-calls';
 import type { HttpRequest, HttpResponse } from 'uws-current';
+import { clientAddress } from './addresses.ts';
 import { AuthError, type Authenticate, type Identity } from './auth.ts';
 import { metrics } from './events.ts';
+import { countLimited, type Guard } from './guard.ts';
 
 /** An answer that is a problem: thrown by handlers, written as RFC 9457 `application/problem+json`. */
 export class Problem extends Error {
@@ -72,16 +74,30 @@ const RETRY_AFTER_MS: Record<number, number> = { 429: 60_000, 503: 1_000 };
 
 /** A request as a handler gets it: checked by the schemas of its call. */
 export type Call<N extends CallName> = RequestOf<N> & { identity: Identity };
+/** Who is let in: by their token, and from where too many bad ones came, nobody. */
+export type Door = {
+  authenticate: Authenticate;
+  guard: Pick<Guard, 'manyBadTokens' | 'badToken'>;
+  trustsForwardedFor: boolean;
+};
 type AnyCall = { identity: Identity; params: unknown; query: unknown; body: unknown };
 
 /**
  * Wraps a handler of a JSON API: token, parameters, body (JSON, at most 64 KiB), answer, problems. Everything of the request is read before
  * the first await, and nothing is written after the client has gone, as uWebSockets demands.
  */
-export function jsonRoute(spec: CallSpec, authenticate: Authenticate, handler: (call: AnyCall) => Promise<unknown>) {
+export function jsonRoute(spec: CallSpec, door: Door, handler: (call: AnyCall) => Promise<unknown>) {
   const route = `${spec.method.toUpperCase()} ${spec.path}`;
   const names = Array.from(spec.path.matchAll(/\{(\w+)\}/g), ([, name]) => name!);
   return (response: HttpResponse, request: HttpRequest): void => {
+    const address = clientAddress(response, request, door.trustsForwardedFor);
+    const many = door.guard.manyBadTokens(address, Date.now());
+    if (many) {
+      metrics.httpRequests.inc({ route, status: 429 });
+      countLimited('RATE_UNAUTHORIZED_PER_MINUTE');
+      // With its connection, as a handshake that is refused: what it would send is not read.
+      return sendProblem(response, 429, 'rate_limited', many.detail, Math.ceil(many.waitMs / 1000), true);
+    }
     const authorization = request.getHeader('authorization');
     const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
     const search = new URLSearchParams(request.getQuery());
@@ -94,7 +110,7 @@ export function jsonRoute(spec: CallSpec, authenticate: Authenticate, handler: (
     // Until it is awaited below, a body that is refused must not be an unhandled rejection.
     read?.catch(() => undefined);
     const answered = async () => {
-      const identity = await authenticate(token);
+      const identity = await door.authenticate(token);
       const params = checked(spec.params, given, 'path');
       const query = checked(spec.query, spec.query && asked(spec.query, search), 'query');
       const body = checked(spec.body, read && parseJson(await read), 'body');
@@ -108,6 +124,7 @@ export function jsonRoute(spec: CallSpec, authenticate: Authenticate, handler: (
       (error: unknown) => {
         const { status, code, detail, retryAfterSeconds } = describe(error);
         metrics.httpRequests.inc({ route, status });
+        if (error instanceof AuthError) door.guard.badToken(address, Date.now());
         if (!aborted) response.cork(() => sendProblem(response, status, code, detail, retryAfterSeconds));
       },
     );

@@ -14,7 +14,7 @@ const problem = z.object({
   detail: z.string(),
 });
 /** What any call with a token may be answered with. */
-const ANY_CALL: readonly ErrorCode[] = ['bad_field', 'unauthorized', 'overloaded', 'internal'];
+const ANY_CALL: readonly ErrorCode[] = ['bad_field', 'unauthorized', 'rate_limited', 'overloaded', 'internal'];
 const WITH_BODY: readonly ErrorCode[] = ['bad_frame', 'too_large'];
 const RETRY_AFTER = {
   'Retry-After': { description: 'seconds', required: true, schema: { type: 'integer', minimum: 1 } },

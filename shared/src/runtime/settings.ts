@@ -244,7 +244,7 @@ export const SETTINGS = {
   RATE_UNAUTHORIZED_PER_MINUTE: setting(
     integer(1, 1_000_000),
     '6000',
-    'handshakes a minute of one address that may fail for their token, as many at once; beyond it none of its tokens is looked at',
+    'handshakes and HTTP calls a minute of one address that may fail for their token, as many at once; beyond it none of its tokens is looked at',
   ),
   RATE_FRAMES_PER_SECOND: setting(
     integer(1, 1_000_000),
@@ -319,7 +319,7 @@ export type SettingsOf<N extends SettingName> = { [K in N]: ValueOf<K> };
 const HIDDEN = '(hidden)';
 
 /** A URL may bring a password with it: shown without. */
-const withoutPassword = (value: string): string => value.replace(/^(\w+:\/\/[^/@:]*):[^/@]*@/, `$1:${HIDDEN}@`);
+export const withoutPassword = (value: string): string => value.replace(/^(\w+:\/\/[^/@:]*):[^/@]*@/, `$1:${HIDDEN}@`);
 
 /** The settings that a process would run with, a line each as in an env file; what is a secret is only said to be set. */
 export function printedSettings(names: readonly SettingName[], env: Record<string, string | undefined>): string[] {
