@@ -3,4 +3,4 @@
  * reconfigures or lists it. All keys: each of the three services writes inboxes.
  */
 export const REDIS_ACCESS =
-  'on ~* &* +@all -@admin -@dangerous +info +cluster|slots +cluster|shards +cluster|nodes' as const;
+  'on ~* &* +@all -@admin -@dangerous +info +cluster|info +cluster|slots +cluster|shards +cluster|nodes' as const;
