@@ -31,8 +31,9 @@ caller's rights that are seen: an administrator's say nothing about the role.
   --json           one JSON object a line: {name, state, found, remedy}; state is ok, skip,
                    warn or fail
 
-KAFKA_BROKERS, REDIS_URL and DYNAMODB_ENDPOINT are looked at where they are set; rights also
-with AWS_REGION, SNS_ENDPOINT, SNS_APNS_APPLICATION_ARN, SNS_FCM_APPLICATION_ARN and the
+KAFKA_BROKERS, REDIS_URL and DYNAMODB_ENDPOINT are looked at where they are set, as the
+services would be let in: with KAFKA_AUTH, REDIS_CLUSTER, REDIS_USERNAME and REDIS_PASSWORD;
+rights also with AWS_REGION, SNS_ENDPOINT, SNS_APNS_APPLICATION_ARN, SNS_FCM_APPLICATION_ARN and the
 credentials that the AWS SDK finds.
 
 Exit codes: 0 nothing failed, 1 something did, 2 usage.`,
@@ -82,11 +83,13 @@ async function checkAllEngines(
   env: Record<string, string | undefined>,
   role: ServiceName | undefined,
 ): Promise<Check[]> {
-  const url = (name: string, variable: string) =>
-    env[variable] || target.run?.engines.find((engine) => engine.name === name)?.url;
+  const engine = (name: string) => target.run?.engines.find((one) => one.name === name);
+  const url = (name: string, variable: string) => env[variable] || engine(name)?.url;
+  const redis = url('redis', 'REDIS_URL');
   const urls = {
     kafka: url('kafka', 'KAFKA_BROKERS'),
-    redis: url('redis', 'REDIS_URL'),
+    redis:
+      redis === undefined ? undefined : { url: redis, cluster: !env.REDIS_URL && engine('redis')?.cluster === true },
     dynamodb: url('dynamodb', 'DYNAMODB_ENDPOINT'),
   };
   if (role === undefined && Object.values(urls).every((value) => value === undefined)) return [];
