@@ -19,7 +19,13 @@ export default defineConfig({
           name: 'unit',
           // None is slow; a machine that does much else may be.
           testTimeout: 30_000,
-          include: ['*/src/**/*.test.ts', 'e2e/model/**/*.test.ts', 'e2e/faults/**/*.test.ts', 'e2e/*-page.test.ts'],
+          include: [
+            '*/src/**/*.test.ts',
+            'e2e/model/**/*.test.ts',
+            'e2e/faults/**/*.test.ts',
+            'e2e/fuzz/*.test.ts',
+            'e2e/*-page.test.ts',
+          ],
           exclude: ['**/*.int.test.ts', '**/*.e2e.test.ts', '**/node_modules/**'],
         },
       },

@@ -7,9 +7,10 @@ import { Worker } from 'node:worker_threads';
 import { TARGETS } from './targets.ts';
 import { type Report, SHARED_BYTES, SHARED_HEAD, type Work } from './work.ts';
 
-const HELP = `npm run fuzz -- [--minutes M] [--seed N] [--only WORD]: feeds what reads from a wire with inputs that are
+const HELP = `npm run fuzz -- [--minutes M] [--seed N] [--only WORD] [--missed]: feeds what reads from a wire with inputs that are
 changed towards code not reached before, M minutes in all (10). Each target has a process's thread of its own with at most 256 MiB;
 an input has 5 s. Inputs that reached something new are kept in .restante-fuzz/, findings in .restante-fuzz/findings/.
+--missed shows the lines whose branches were not reached, of the modules that a target goes through.
 Exit codes: 0 no finding, 1 findings, 2 usage.`;
 const MEMORY_MIB = 256;
 /** An input that takes longer is a hang. */
@@ -18,7 +19,7 @@ const INPUT_MS = 5_000;
 const START_MS = 60_000;
 const FOLDER = '.restante-fuzz';
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
-type Verdict = { executions: number; reached: number; of: number; findings: string[] };
+type Verdict = { executions: number; reached: number; of: number; missed: string[]; findings: string[] };
 
 async function fuzz(name: string, forMs: number, seed: number): Promise<Verdict> {
   const folder = join(FOLDER, name.replace(/\W+/g, '-'));
@@ -26,7 +27,7 @@ async function fuzz(name: string, forMs: number, seed: number): Promise<Verdict>
   const corpus = readdirSync(folder).map((file) => readFileSync(join(folder, file)).toString('base64'));
   const shared = new SharedArrayBuffer(SHARED_BYTES);
   const head = new Int32Array(shared, 0, 2);
-  const verdict: Verdict = { executions: 0, reached: 0, of: 0, findings: [] };
+  const verdict: Verdict = { executions: 0, reached: 0, of: 0, missed: [], findings: [] };
   const found = (error: string, input: Buffer) => {
     const file = join(FOLDER, 'findings', `${name.replace(/\W+/g, '-')}-${nameOf(input)}`);
     mkdirSync(join(FOLDER, 'findings'), { recursive: true });
@@ -34,7 +35,15 @@ async function fuzz(name: string, forMs: number, seed: number): Promise<Verdict>
     verdict.findings.push(`${error} (${file})`);
   };
   const atWork = () => Buffer.from(Buffer.from(shared, SHARED_HEAD, head[1]));
-  const workerData: Work = { targets: here('fuzz-targets.mjs'), name, forMs, seed, corpus, shared };
+  const workerData: Work = {
+    targets: here('fuzz-targets.mjs'),
+    plain: here('fuzz-targets-plain.mjs'),
+    name,
+    forMs,
+    seed,
+    corpus,
+    shared,
+  };
   const resourceLimits = { maxOldGenerationSizeMb: MEMORY_MIB };
   const worker = new Worker(here('fuzz-worker.mjs'), { workerData, resourceLimits });
   let seen = 0;
@@ -55,7 +64,10 @@ async function fuzz(name: string, forMs: number, seed: number): Promise<Verdict>
       else if (report.t === 'kept') {
         const input = Buffer.from(report.input, 'base64');
         writeFileSync(join(folder, nameOf(input)), input);
-      } else Object.assign(verdict, { executions: report.executions, reached: report.reached, of: report.of });
+      } else {
+        const { t: _, ...done } = report;
+        Object.assign(verdict, done);
+      }
     });
     worker.on('error', (error) => found(`the thread ended: ${error.message}`, atWork()));
     worker.on('exit', () => resolve());
@@ -73,6 +85,7 @@ async function main(): Promise<number> {
       minutes: { type: 'string', default: '10' },
       seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
       only: { type: 'string', default: '' },
+      missed: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -89,9 +102,10 @@ async function main(): Promise<number> {
     const verdict = await fuzz(name, (minutes * 60_000) / targets.length, seed);
     findings += verdict.findings.length;
     executions += verdict.executions;
-    const share = `${verdict.reached} of ${verdict.of} branches and functions of all targets`;
+    const share = `${verdict.reached} of ${verdict.of} branches and functions of the modules it goes through`;
     console.log(`${name}: ${verdict.executions} executions, ${share}, ${verdict.findings.length} findings`);
     for (const finding of verdict.findings) console.log(`  ${finding}`);
+    if (values.missed) for (const line of verdict.missed) console.log(`  not reached: ${line}`);
   }
   console.log(`${findings === 0 ? 'holds' : 'FAILS'}: ${executions} executions, ${findings} findings`);
   return findings === 0 ? 0 : 1;
