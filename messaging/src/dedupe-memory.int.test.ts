@@ -1,5 +1,5 @@
 import { positionOf } from '@restante/shared/contract/ids';
-import { dedupeKey } from '@restante/shared/inbox/dedupe-redis';
+import { turnKeys } from '@restante/shared/inbox/claim-keys';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { testKafka, testLogger, testTopic } from '@restante/shared/kafka/test-topic';
 import type { RedisStore } from '@restante/shared/runtime/redis';
@@ -41,7 +41,7 @@ describe('the claims of a partition', () => {
     const memory = new DedupeMemory({
       ...{ kafka: testKafka(), topic, epoch: EPOCH, seconds: 600, rereadSeconds: 3600, logger: testLogger },
       conversations: owner.context.conversations,
-      redis: emptiedInBetween([mark, dedupeKey(send.from, send.id)]),
+      redis: emptiedInBetween([mark, ...turnKeys(send.from)]),
     });
     const batch = { ...log.batch([]), topic, records: [later!] };
     const [held] = await memory.claim(batch, [claimOf(send, positionOf(EPOCH, later!.offset))]);

@@ -1,7 +1,8 @@
 import { QueryCommand } from '@aws-sdk/client-dynamodb';
 import { decodeDeadLetter, type IncomingCommand, TOPICS } from '@restante/shared/contract/events';
 import { directConversation, positionOf } from '@restante/shared/contract/ids';
-import { claimIds, dedupeKey } from '@restante/shared/inbox/dedupe-redis';
+import { turnKeys } from '@restante/shared/inbox/claim-keys';
+import { claimIds } from '@restante/shared/inbox/dedupe-redis';
 import { dueShard } from '@restante/shared/inbox/due-queue-redis';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { testKafka, testLogger, testTopic } from '@restante/shared/kafka/test-topic';
@@ -303,7 +304,7 @@ describe('a sender who sends again', () => {
     const part = (from: number, to: number) => ({ ...batch, topic, records: batch.records.slice(from, to) });
     await handle(owner, part(0, 2));
     const { client } = rig.store;
-    await client.del(dedupeKey(bob, send.id));
+    await client.del(turnKeys(bob));
     await lose(`claims:${log.partition}:{0}`);
     await lose('claims:0:{0}');
     const outgoing = await mark(TOPICS.outgoing, SLOT);

@@ -47,9 +47,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no dedupe',
-    file: 'shared/src/inbox/lua/claim-id.lua',
-    from: 'if held then',
-    to: 'if false then',
+    file: 'shared/src/inbox/lua/claim-ids.lua',
+    from: 'local held, at = find(id, leaves)',
+    to: 'local held, at = nil, nil',
     caught: { run: { nemeses: [] }, as: ['identity'] },
   },
   {

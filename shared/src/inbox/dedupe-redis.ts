@@ -1,28 +1,21 @@
 import { createHash } from 'node:crypto';
 import { directConversation, parseConversation } from '../contract/ids.ts';
 import type { RedisStore, RedisValue, ScriptCall } from '../runtime/redis.ts';
+import { placesOf, turnAt, turnKeys } from './claim-keys.ts';
 
 /** The first result of a (sender, id): what a retry is answered with, and held against. */
 export type Claimed = { conversation: string; position: number; hash: string };
 export type Claim = Claimed & { sender: string; id: string };
 
-/** Letters of a hash, 6 bits each: with 72 bits, a million ids of one sender are all different but once in ten thousand million times. */
-const HASH_LETTERS = 12;
-
 const POSITION_BASE = 36;
 
-/** The first 72 bits of the SHA-256, in base64url. */
-const shortHash = (text: string): string =>
-  createHash('sha256').update(text).digest('base64url').slice(0, HASH_LETTERS);
+/** Letters of a hash of content, 6 bits each. Only where an id is used for other content too does it decide anything. */
+const HASH_LETTERS = 8;
 
-/** By a hash of the id: there is a key for every message of a week, so its length counts (ADR 9). */
-export const dedupeKey = (sender: string, id: string): string => `d:{${sender}}:${shortHash(id)}`;
+/** Claims of one sender that one call makes: Redis does nothing else meanwhile. */
+const CLAIMS_PER_CALL = 64;
 
-/** What the keys of an id look like, whoever sent it: for operators, who may not know. */
-export const claimPattern = (id: string): string => dedupeKey('*', id);
-export const senderOfClaim = (key: string): string => key.slice('d:{'.length, key.lastIndexOf('}'));
-
-/** As short as it can be, for Redis keeps up to 44 bytes beside the object: of a direct conversation only who it is with. */
+/** As short as it can be, for Redis packs what has up to 64 bytes: of a direct conversation only who it is with. */
 function claimText({ sender, position, conversation, hash }: Claim): string {
   const parts = parseConversation(conversation);
   const other =
@@ -30,8 +23,9 @@ function claimText({ sender, position, conversation, hash }: Claim): string {
   return `${position.toString(POSITION_BASE)} ${hash} ${other ? `~${other}` : conversation}`;
 }
 
-/** What makes two sends the same, as a hash: the first 72 bits of its SHA-256, in base64url. */
-export const contentHash = (content: string): string => shortHash(content);
+/** What makes two sends the same, as a hash: the first 48 bits of its SHA-256, in base64url. */
+export const contentHash = (content: string): string =>
+  createHash('sha256').update(content).digest('base64url').slice(0, HASH_LETTERS);
 
 /**
  * Claims each (sender, id) for its position, first come first served, one round trip for all (decision 5).
@@ -53,30 +47,58 @@ export async function claimIdsThen(
   seconds: number,
   after: readonly ScriptCall[],
 ): Promise<{ held: Claimed[]; further: RedisValue[] }> {
-  const replies = await store.run([
-    ...claims.map((claim) => ({
-      script: 'inbox:claim-id',
-      keys: [dedupeKey(claim.sender, claim.id)],
-      args: [claimText(claim), seconds],
-    })),
-    ...after,
-  ]);
+  const groups = bySender(claims);
+  const { turn, keptMs } = turnAt(seconds, Date.now());
+  const calls = groups.map((group) => callOf('inbox:claim-ids', group, [turn, seconds * 1000, keptMs]));
+  const replies = await store.run([...calls, ...after]);
+  const held = new Map<Claim, Claimed>();
+  for (const [i, group] of groups.entries()) {
+    const texts = replies[i] as string[];
+    for (const [k, claim] of group.entries()) held.set(claim, parseClaimed(texts[k]!, claim));
+  }
+  return { held: claims.map((claim) => held.get(claim)!), further: replies.slice(calls.length) };
+}
+
+/** In their order, those of a sender together: their hashes are on one node, so one call does for them. */
+function bySender(claims: readonly Claim[]): Claim[][] {
+  const groups: Claim[][] = [];
+  const open = new Map<string, Claim[]>();
+  for (const claim of claims) {
+    const group = open.get(claim.sender);
+    if (group && group.length < CLAIMS_PER_CALL) group.push(claim);
+    else {
+      const next = [claim];
+      groups.push(next);
+      open.set(claim.sender, next);
+    }
+  }
+  return groups;
+}
+
+/** @param group of one sender */
+function callOf(script: string, group: readonly Claim[], args: readonly number[]): ScriptCall {
+  const places = group.map(({ sender, id }) => placesOf(sender, id));
   return {
-    held: claims.map(({ sender, id }, i) => parseClaimed(String(replies[i]), sender, id)),
-    further: replies.slice(claims.length),
+    script,
+    keys: [...turnKeys(group[0]!.sender), ...places.flatMap(({ leaves }) => leaves)],
+    args: [...args, ...group.flatMap((claim, i) => [places[i]!.field, claimText(claim)])],
   };
 }
 
 /** What a (sender, id) became, if it is remembered. */
 export async function claimedBy(store: RedisStore, sender: string, id: string): Promise<Claimed | undefined> {
-  const held = await store.client.get(dedupeKey(sender, id));
-  return held === null ? undefined : parseClaimed(held, sender, id);
+  const { field, leaves } = placesOf(sender, id);
+  const keys = [...turnKeys(sender), ...leaves];
+  const held = await store.runOne({ script: 'inbox:claimed', keys, args: [field] });
+  return held === null ? undefined : parseClaimed(String(held), { sender, id });
 }
 
-function parseClaimed(text: string, sender: string, id: string): Claimed {
+function parseClaimed(text: string, { sender, id }: Pick<Claim, 'sender' | 'id'>): Claimed {
   const [position, hash, ref] = text.split(' ');
   if (position === undefined || hash === undefined || ref === undefined || !/^[\da-z]+$/.test(position)) {
-    throw new Error(`${dedupeKey(sender, id)} holds ${JSON.stringify(text.slice(0, 80))}, not a claim: delete the key`);
+    const held = JSON.stringify(text.slice(0, 80));
+    const { field } = placesOf(sender, id);
+    throw new Error(`the claim of ${sender}'s ${id} is ${held}, which is none: HDEL ${field} of each d:{${sender}}:*`);
   }
   const conversation = ref.startsWith('~') ? directConversation(sender, ref.slice(1)) : ref;
   return { position: Number.parseInt(position, POSITION_BASE), conversation, hash };
@@ -84,11 +106,5 @@ function parseClaimed(text: string, sender: string, id: string): Claimed {
 
 /** Takes claims back that were made without the memory of earlier ones. */
 export async function unclaimIds(store: RedisStore, claims: readonly Claim[]): Promise<void> {
-  await store.run(
-    claims.map((claim) => ({
-      script: 'inbox:unclaim-id',
-      keys: [dedupeKey(claim.sender, claim.id)],
-      args: [claimText(claim)],
-    })),
-  );
+  await store.run(bySender(claims).map((group) => callOf('inbox:unclaim-ids', group, [])));
 }

@@ -2,8 +2,9 @@ import { type DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { Cluster } from 'ioredis';
 import { deriveState, type RecipientState, type StateReason } from '../delivery/message-state.ts';
 import type { RedisStore } from '../runtime/redis.ts';
+import { senderOfTurn, TURN_PATTERN } from './claim-keys.ts';
 import { readGroup } from './conversations-dynamo.ts';
-import { type Claimed, claimedBy, claimPattern, senderOfClaim } from './dedupe-redis.ts';
+import { type Claimed, claimedBy } from './dedupe-redis.ts';
 import type { Inbox } from './inbox-redis.ts';
 import { type FactStores, readMessageFacts } from './message-facts.ts';
 
@@ -112,15 +113,17 @@ async function findClaim(
   return { from, claimed };
 }
 
-/** By looking at every key there is: nothing waits for it, but it takes its time where there are many. */
+/** By asking after every sender there is: nothing waits for it, but it takes its time where there are many. */
 async function sendersOf(id: string, redis: RedisStore): Promise<string[]> {
   const nodes = redis.client instanceof Cluster ? redis.client.nodes('master') : [redis.client];
   const senders = new Set<string>();
   for (const node of nodes) {
     let cursor = '0';
     do {
-      const [next, keys] = await node.scan(cursor, 'MATCH', claimPattern(id), 'COUNT', SCAN_COUNT);
-      for (const key of keys) senders.add(senderOfClaim(key));
+      const [next, keys] = await node.scan(cursor, 'MATCH', TURN_PATTERN, 'COUNT', SCAN_COUNT);
+      const all = [...new Set(keys.map(senderOfTurn))];
+      const claimed = await Promise.all(all.map((sender) => claimedBy(redis, sender, id)));
+      for (const sender of all.filter((_, i) => claimed[i])) senders.add(sender);
       cursor = next;
     } while (cursor !== '0');
   }

@@ -47,8 +47,9 @@ const GLOBAL_SCRIPTS = [
   'due-settle',
   'due-whole',
   'slot-renew',
-  'claim-id',
-  'unclaim-id',
+  'claim-ids',
+  'unclaim-ids',
+  'claimed',
   'claims-mark',
   'receipt',
 ] as const;
@@ -64,10 +65,10 @@ export function defineInboxScripts(store: RedisStore, limits: InboxLimits): void
     `local POISON_CONNECTIONS, POISON_CONNECTION_MS, POISON_SPAN_MS = ${limits.poison.connections}, ${limits.poison.connectionMs}, ${limits.poison.spanMs}`,
   ].join('\n');
   const prelude = `${constants}\n${lua('prelude')}`;
-  for (const name of USER_SCRIPTS) store.define(`inbox:${name}`, 4, `${prelude}\n${lua(name)}`);
-  store.define('inbox:rebuild-begin', 5, `${prelude}\n${lua('rebuild-begin')}`);
-  store.define('inbox:rebuild-swap', 6, `${prelude}\n${lua('rebuild-swap')}`);
-  for (const name of GLOBAL_SCRIPTS) store.define(`inbox:${name}`, 1, lua(name));
+  for (const name of USER_SCRIPTS) store.define(`inbox:${name}`, `${prelude}\n${lua(name)}`);
+  store.define('inbox:rebuild-begin', `${prelude}\n${lua('rebuild-begin')}`);
+  store.define('inbox:rebuild-swap', `${prelude}\n${lua('rebuild-swap')}`);
+  for (const name of GLOBAL_SCRIPTS) store.define(`inbox:${name}`, lua(name));
 }
 
 export type InboxScript = (typeof USER_SCRIPTS)[number] | (typeof REBUILD_SCRIPTS)[number];

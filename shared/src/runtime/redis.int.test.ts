@@ -27,9 +27,9 @@ afterAll(async () => {
 async function open(url: string, cluster: boolean): Promise<RedisStore> {
   const store = new RedisStore({ url, cluster, logger });
   closing.push(() => store.close());
-  store.define('append', 1, "redis.call('RPUSH', KEYS[1], ARGV[2]) return redis.call('LLEN', KEYS[1])");
-  store.define('fail', 1, "redis.call('INCR', KEYS[1]) error('by itself')");
-  store.define('store', 1, 'return ARGV[1]');
+  store.define('append', "redis.call('RPUSH', KEYS[1], ARGV[2]) return redis.call('LLEN', KEYS[1])");
+  store.define('fail', "redis.call('INCR', KEYS[1]) error('by itself')");
+  store.define('store', 'return ARGV[1]');
   await store.ready();
   return store;
 }
@@ -145,7 +145,7 @@ describe('a cluster', () => {
   it('knows scripts that were defined after the first call', async () => {
     const store = await open(cluster.url, true);
     await store.run(users.map((user) => ({ script: 'store', keys: [user], args: [] })));
-    store.define('later', 1, 'return 7');
+    store.define('later', 'return 7');
     expect(await store.run(users.map((user) => ({ script: 'later', keys: [user], args: [] })))).toEqual(
       users.map(() => 7),
     );

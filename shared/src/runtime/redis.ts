@@ -9,7 +9,7 @@ export type ScriptCall = { script: string; keys: string[]; args: (string | numbe
 export type RedisValue = string | number | null | RedisValue[];
 /** Calls of one caller, waiting for the end of this turn of the event loop. */
 type Waiting = { calls: ScriptCall[]; resolve: (replies: RedisValue[]) => void; reject: (error: unknown) => void };
-type Script = { sha: string; keyCount: number; lua: string };
+type Script = { sha: string; lua: string };
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A Redis that answers nothing for this long is treated as gone: the connection is closed, what waits on it fails and is retried. */
@@ -82,9 +82,9 @@ export class RedisStore {
     this.client.on('error', (error: Error) => options.logger.warn({ err: error.message }, 'redis connection'));
   }
 
-  /** Makes a script callable by name. @param keyCount how many of its arguments are keys */
-  define(name: string, keyCount: number, lua: string): void {
-    this.#scripts.set(name, { sha: createHash('sha1').update(lua).digest('hex'), keyCount, lua });
+  /** Makes a script callable by name. */
+  define(name: string, lua: string): void {
+    this.#scripts.set(name, { sha: createHash('sha1').update(lua).digest('hex'), lua });
   }
 
   /** Resolves once scripts can be run. Rejects after `timeoutMs`: the caller says what it needs Redis for. */
@@ -250,8 +250,7 @@ export class RedisStore {
       throw new UnavailableError('Redis: the connection was lost again');
     const pipeline = node.pipeline();
     for (const { script, keys, args } of calls) {
-      const { sha, keyCount } = this.#scripts.get(script)!;
-      pipeline.evalsha(sha, keyCount, ...keys, identity, ...args);
+      pipeline.evalsha(this.#scripts.get(script)!.sha, keys.length, ...keys, identity, ...args);
     }
     try {
       const replies = (await pipeline.exec()) ?? [];
