@@ -1,18 +1,24 @@
 import { metricsText } from '../support/metrics.ts';
 import { type Stack, startStack } from '../support/stack.ts';
-import { type Counts, DEVICES_EACH, KINDS, KINDS_WITH_TOKEN, MIX, type Order } from './attackers.ts';
+import { type Counts, DEVICES_EACH, KINDS, KINDS_WITH_TOKEN, type Kind, MIX, type Order } from './attackers.ts';
 import { Honest, type Seen } from './honest.ts';
 
 /** Of those who are let in and stay: a few may be on their way at any time. */
 const MOST_LET_IN = 0.95;
 const MOST_RAMP_MS = 60_000;
+/** Who is let in only to be thrown out, and with which close. */
+const THROWN_OUT = [
+  ['flood', 'close 4029'],
+  ['oversize', 'close 1009'],
+] as const;
 /** What one gateway of such a machine takes (docs/scale.md): with two cores for ten processes, far less than the defaults. */
 const LAPTOP = {
-  CONNECT_PER_SECOND: '50',
+  CONNECT_PER_SECOND: '40',
   SEND_PER_SECOND: '100',
   RATE_ACCEPT_PER_ADDRESS: '50',
   RATE_UNAUTHORIZED_PER_MINUTE: '120',
   RATE_FRAMES_PER_SECOND: '20',
+  THROWN_OUT_SECONDS: '600',
   THROWN_OUT_TIMES: '1',
 };
 
@@ -61,10 +67,15 @@ export async function runAttack({
     end = launch(order, (counts) => looks.push(structuredClone(counts)));
     const attackers = KINDS.reduce((sum, kind) => sum + Math.round(MIX[kind] * scale), 0);
     const rampEnd = performance.now() + MOST_RAMP_MS;
-    // Once each has had its turn, and those who are to stay have been let in.
+    // Once each has had its turn: those who are to stay have been let in, those who are to be thrown out were.
     const settled = () => {
       const now = looks.at(-1);
-      return now?.untried === 0 && now.standing.idle >= MIX.idle * scale * MOST_LET_IN;
+      const most = (kind: Kind) => MIX[kind] * scale * MOST_LET_IN;
+      return (
+        now?.untried === 0 &&
+        now.standing.idle >= most('idle') &&
+        THROWN_OUT.every(([kind, end]) => (now.ends[kind][end] ?? 0) >= most(kind))
+      );
     };
     const ramp = await honest.seen(
       await honest.talk('ramp', () => settled() || honest.cut.length > 0 || performance.now() > rampEnd),
@@ -111,5 +122,5 @@ async function lookInside(stack: Stack): Promise<Pick<Outcome, 'limits' | 'memor
   return { limits, memory };
 }
 
-const line = (name: string, { sent, lost, cut, p50, p99, most }: Seen): string =>
-  `${name}: ${sent} sent, ${lost} lost, ${cut.length} honest connections cut${cut.length > 0 ? ` (${[...new Set(cut)].join(', ')})` : ''}; p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, at most ${most.toFixed(1)} ms`;
+const line = (name: string, { sent, lost, refused, cut, p50, p99, most }: Seen): string =>
+  `${name}: ${sent} sent, ${lost} lost${refused.length > 0 ? ` (refused: ${[...new Set(refused)].join(', ')})` : ''}, ${cut.length} honest connections cut${cut.length > 0 ? ` (${[...new Set(cut)].join(', ')})` : ''}; p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, at most ${most.toFixed(1)} ms`;
