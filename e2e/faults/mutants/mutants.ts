@@ -48,8 +48,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no dedupe',
     file: 'shared/src/inbox/lua/claim-ids.lua',
-    from: 'local held, at = find(id, leaves)',
-    to: 'local held, at = nil, nil',
+    from: 'if held then',
+    to: 'if false then',
     caught: { run: { nemeses: [] }, as: ['identity'] },
   },
   {
