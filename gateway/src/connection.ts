@@ -50,6 +50,8 @@ export class Connection {
   together: string[] | undefined;
   /** Frames that came before the welcome. */
   early: string[] | undefined;
+  /** That the device was seen is in its durable row already. */
+  seen = false;
   replaced: { conn: string; slot: number } | undefined;
   poison: { gen: number; seq: number } | undefined;
   ackScheduled = false;

@@ -169,7 +169,7 @@ export class Connections {
     const held = this.#options.slot.current();
     connection.awaitingSinceMs = Date.now();
     if (!held) return;
-    const { user, device, id, replaced, poison } = connection;
+    const { user, device, id, seen, replaced, poison } = connection;
     const event = {
       t: 'user_connected' as const,
       user,
@@ -177,6 +177,7 @@ export class Connections {
       conn: id,
       ...held,
       at: Date.now(),
+      ...(seen ? { seen } : {}),
       ...(replaced ? { replaced } : {}),
       ...(poison ? { poison } : {}),
     };

@@ -224,8 +224,10 @@ async function register(read: Request, context: HandshakeContext): Promise<Refus
     return parseConnect((await inbox.run([call]))[0]!);
   };
   let reply = await connect('');
-  for (let turn = 0; reply.is === 'new' && turn < MAKE_TURNS; turn++)
+  for (let turn = 0; reply.is === 'new' && turn < MAKE_TURNS; turn++) {
     reply = await connect(await makeDurable(user, read.device, reply, dynamo, context.logEnds));
+    connection.seen = true;
+  }
   if (reply.is === 'too-many' || reply.is === 'new') {
     return tooMany('CONNECTIONS_PER_USER', `over ${config.CONNECTIONS_PER_USER} connections`, FULL_RETRY_MS);
   }

@@ -121,14 +121,17 @@ describe('a connection', () => {
       ensureDevice(notification.dynamo, rig.user, device, now, '', async () => new Map());
     const seenAt = async () =>
       Object.fromEntries((await readDevices(notification.dynamo, rig.user)).map((one) => [one.device, one.seenAt]));
-    for (const device of ['d1', 'd2', 'd3']) await row(device, 1);
-    expect(await seenAt()).toEqual({ d1: 1, d2: 1, d3: 1 });
+    for (const device of ['d1', 'd2', 'd3', 'd4']) await row(device, 1);
+    expect(await seenAt()).toEqual({ d1: 1, d2: 1, d3: 1, d4: 1 });
+    // Its gateway has just written it.
+    await on({ ...connected('d4'), seen: true } as UserEvent, { t: 'user_disconnected', ...session('d4'), at: 1 });
     await on(connected('d1'), { t: 'user_disconnected', ...session('d2'), at: 1 });
     await vi.waitFor(async () => {
       const seen = await seenAt();
       expect(seen.d1).toBeGreaterThan(1);
       expect(seen.d2).toBeGreaterThan(1);
     }, SOON);
+    expect((await seenAt()).d4).toBe(1);
     // Where its inbox is lost, its gateway asks for the row before it begins.
     await row('d3', 2);
     expect((await seenAt()).d3).toBe(2);

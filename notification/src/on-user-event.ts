@@ -105,7 +105,9 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
   await replayAnew([...after.replay.values()], outgoing, after, context);
   await onRedriven(redriven, batch.partition, context);
   for (const event of events) {
-    if (event.t === 'user_connected' || event.t === 'user_disconnected') context.seen.saw(event.user, event.device);
+    if (event.t === 'user_connected' && event.seen) context.seen.wrote(event.user, event.device);
+    else if (event.t === 'user_connected' || event.t === 'user_disconnected')
+      context.seen.saw(event.user, event.device);
     const kept = onSocialEvent(event, outgoing, context);
     kept?.catch(() => undefined);
     if (kept) durable.push(kept);

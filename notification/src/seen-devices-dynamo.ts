@@ -28,10 +28,15 @@ export class SeenDevices {
   }
 
   saw(user: string, device: string): void {
-    const key = `${user} ${device}`;
+    const key = keyOf(user, device);
     if (this.#written.has(key) || this.#waiting.size >= MAX_WAITING_DEVICES) return;
     this.#waiting.set(key, { user, device });
     this.#writing ??= this.#write();
+  }
+
+  /** Somebody else has just written it. */
+  wrote(user: string, device: string): void {
+    this.#written.set(keyOf(user, device), true);
   }
 
   /** Once what waits is written. */
@@ -57,3 +62,5 @@ export class SeenDevices {
     }
   }
 }
+
+const keyOf = (user: string, device: string): string => `${user} ${device}`;

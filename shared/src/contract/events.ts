@@ -86,6 +86,8 @@ export const userEvent = z.discriminatedUnion('t', [
     ...session,
     lease: z.string(),
     at: z.int(),
+    /** That the device was seen is in its durable row, which the gateway has just made. */
+    seen: z.literal(true).optional(),
     /** The device's older connection, which this one took the place of. */
     replaced: returnAddress.optional(),
     /** An entry that the device's last connections all left alone unacked: it goes to the dead letters (decision 16). */

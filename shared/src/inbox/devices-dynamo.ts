@@ -144,6 +144,8 @@ export async function ensureDevice(
   noted: DeviceStart | '',
   logEnds: LogEnds,
 ): Promise<DeviceStart> {
+  // An inbox that is whole has mostly made it just now: there is no row then, and none need be read.
+  if (noted !== '' && (await putStart(client, user, device, now, parseStart(noted), undefined))) return noted;
   const rows = await readDevices(client, user);
   const known = rows.find((row) => row.device === device);
   if (known && (noted === '' || startText(known) === noted)) {
@@ -152,6 +154,19 @@ export async function ensureDevice(
     return startText(known);
   }
   const made = noted === '' ? await startByLog(rows.length === 0, logEnds) : parseStart(noted);
+  if (await putStart(client, user, device, now, made, known)) return startText(made);
+  return ensureDevice(client, user, device, now, noted, logEnds);
+}
+
+/** @param known the row that is to be moved, undefined where there is none yet. @returns false where it is another by now */
+async function putStart(
+  client: DynamoDBClient,
+  user: string,
+  device: string,
+  now: number,
+  made: Start,
+  known: Start | undefined,
+): Promise<boolean> {
   try {
     await client.send(
       new UpdateItemCommand({
@@ -169,10 +184,10 @@ export async function ensureDevice(
         },
       }),
     );
-    return startText(made);
+    return true;
   } catch (error) {
     if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
-    return ensureDevice(client, user, device, now, noted, logEnds);
+    return false;
   }
 }
 
