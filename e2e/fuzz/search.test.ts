@@ -48,7 +48,7 @@ async function executionsToFind(seed: number, guided: boolean): Promise<number |
 test.each([1, 2])(
   'guided by branches a bug behind four comparisons is found, unguided it is not (seed %i)',
   async (seed) => {
-  expect(await executionsToFind(seed, true)).toBeLessThan(EXECUTIONS);
+    expect(await executionsToFind(seed, true)).toBeLessThan(EXECUTIONS);
     expect(await executionsToFind(seed, false)).toBeUndefined();
   },
 );

@@ -11,15 +11,15 @@ export type Counters = {
 /** `missed`: the lines in which branches and functions begin that were not reached. */
 export type Covered = { reached: number; of: number; missed: number[] };
 
-type Counter = { counts: Record<string, number>; key: string; module: number; line: number };
+type Counter = { counts: Record<string, number>; key: string; module: number | undefined; line: number };
 
 /** Counters of branches and functions. */
 export class Coverage {
   readonly #counters: Counter[] = [];
   readonly #seen: number[];
 
-  /** @param moduleOf which module of a bundle a line is of */
-  constructor(files: Record<string, Counters>, moduleOf: (line: number) => number = () => 0) {
+  /** @param moduleOf which module of a bundle a line is of, undefined where it is not what is fed */
+  constructor(files: Record<string, Counters>, moduleOf: (line: number) => number | undefined = () => 0) {
     const add = (counts: object, key: string, ...places: (Place | undefined)[]) => {
       // An else that is not written has no place.
       const line = places.find((place) => place?.start.line !== undefined)?.start.line ?? 0;
@@ -54,7 +54,7 @@ export class Coverage {
 
   /** Of the modules in which anything was reached: the others are not what was fed. */
   covered(): Covered {
-    const reached = this.#counters.filter((_, i) => this.#seen[i]! > 0);
+    const reached = this.#counters.filter(({ module }, i) => module !== undefined && this.#seen[i]! > 0);
     const own = new Set(reached.map(({ module }) => module));
     const missed = this.#counters.filter(({ module }, i) => own.has(module) && this.#seen[i] === 0);
     return { reached: reached.length, of: reached.length + missed.length, missed: missed.map(({ line }) => line) };

@@ -141,6 +141,16 @@ export const TARGETS: readonly Target[] = [
       '["whole","99","9","8","4","2","1","4","170","9","0","1","conn","3","lease","phone","8"]',
       '["ok","99","4","6","other","3","7"]',
       '["99","4","6","0","101","2","conn","3","lease","5","6"]',
+      ...[
+        '["new","first",""]',
+        '["too-many"]',
+        '["no-device","3"]',
+        '["close","1"]',
+        '["reset"]',
+        '["partial"]',
+        '["gone"]',
+      ],
+      '["entry","{}"]',
     ],
     run(input) {
       const value = json(input);

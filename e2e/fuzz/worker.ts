@@ -50,10 +50,15 @@ async function work({ targets, plain, name, forMs, seed, corpus: kept, shared }:
   say({ t: 'done', executions: search.executions, reached, of, missed: missed.map((line) => lines[line - 1]!.trim()) });
 }
 
-/** Which module of a bundle a line is of: esbuild begins each with its path. */
-function modulesOf(lines: readonly string[]): (line: number) => number {
+/** Which module of a bundle a line is of: esbuild begins each with its path. The targets themselves are none. */
+function modulesOf(lines: readonly string[]): (line: number) => number | undefined {
   const begins = lines.flatMap((line, i) => (/^\/\/ \S+\.ts$/.test(line) ? [i + 1] : []));
-  return (line) => begins.findLast((begin) => begin <= line) ?? 0;
+  const moduleOf = (line: number) => begins.findLast((begin) => begin <= line);
+  const targets = moduleOf(lines.findIndex((line) => line.startsWith('var TARGETS =')) + 1);
+  return (line) => {
+    const module = moduleOf(line);
+    return module === targets ? undefined : module;
+  };
 }
 
 await work(workerData as Work);
