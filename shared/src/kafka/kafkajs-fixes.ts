@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import { replaceCodec } from './kafkajs-codec.ts';
 
 /** Faults of kafkajs 2.2.4, the last release, that no option of its own avoids. Each fix wraps one method, and says what for. */
 export function fixKafkajs(): void {
@@ -8,6 +9,7 @@ export function fixKafkajs(): void {
   fixed = true;
   fixRequestQueue((require('kafkajs/src/network/requestQueue/index.js') as { prototype: RequestQueue }).prototype);
   fixConnection((require('kafkajs/src/network/connection.js') as { prototype: Connection }).prototype);
+  replaceCodec();
   fixBrokerPool((require('kafkajs/src/cluster/brokerPool.js') as { prototype: BrokerPool }).prototype);
 }
 
