@@ -63,7 +63,11 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const producer = createProducer({ kafka, logger, topics, rejectQueuedWhenUnhealthy: true }, traces?.record);
   await producer.start();
 
-  const backlog = new Backlog({ kafka, topic: incoming, maxRecords: config.BACKLOG_MAX_RECORDS, logger });
+  const backlog = new Backlog({
+    ...{ kafka, topic: incoming, logger },
+    pacedRecords: config.BACKLOG_PACED_RECORDS,
+    maxRecords: config.BACKLOG_MAX_RECORDS,
+  });
   const log = new GatewayLog(producer, config.INCOMING_EPOCH, backlog);
   const sendPath = new SendPath(log, {
     perSecond: config.RATE_SEND_PER_SECOND,
@@ -99,6 +103,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const frameContext: FrameContext = {
     slot: connections.slotNumber,
     lease: () => slot.current()?.lease ?? '',
+    windowEntries: config.WINDOW_ENTRIES,
     windowBytes: config.WINDOW_BYTES,
     sendPath,
     log,

@@ -13,7 +13,12 @@ class TestLog {
   readonly events: UserEvent[] = [];
   readonly commands: { command: IncomingCommand; accept: () => void; refuse: (error: Error) => void }[] = [];
   open = true;
+  /** What an `accepted` waits for. */
+  held: Promise<void> | undefined;
 
+  paced(): Promise<void> | undefined {
+    return this.held;
+  }
   accepting() {
     return this.open ? { ok: true as const } : { ok: false as const, why: 'the log is away', retryAfterMs: 500 };
   }
@@ -44,6 +49,7 @@ function begin(burst = 1000): void {
   context = {
     slot: () => 3,
     lease: () => 'lease',
+    windowEntries: 256,
     windowBytes: 1000,
     sendPath: new SendPath(gatewayLog, { perSecond: 1, burst, ofAllPerSecond: 1_000_000 }),
     log: gatewayLog,
@@ -102,6 +108,21 @@ describe('send', () => {
     stored('message-1');
     expect(types()).toEqual(['stored message-1']);
     expect(connection.sending!.size).toBe(0);
+  });
+
+  it('is in the log at once while messaging is behind, and answered later', async () => {
+    let letGo = () => {};
+    log.held = new Promise((resolve) => {
+      letGo = resolve;
+    });
+    send();
+    log.commands[0]!.accept();
+    await settled();
+    stored('message-1');
+    expect(types()).toEqual([]);
+    letGo();
+    await settled();
+    expect(types()).toEqual(['accepted message-1', 'stored message-1']);
   });
 
   it('that is repeated before its answer is answered each time, accepted before stored', async () => {
@@ -206,6 +227,16 @@ describe('ack', () => {
     connection.unacked = Array.from({ length: 100 }, (_, i) => ({ seq: i + 1, position: i + 1, bytes: 10 }));
     for (let seq = 1; seq <= 100; seq++) frame({ t: 'ack', seq, gen: 1 });
     expect(log.events).toMatchObject([{ seq: 64 }]);
+  });
+
+  it('of all that was written while a backlog drains waits no longer than this turn', async () => {
+    for (const seq of [2, 5]) frame({ t: 'ack', seq, gen: 1 });
+    expect(log.events).toMatchObject([{ seq: 5 }]);
+    connection.expect = 8;
+    connection.unacked = [6, 7].map((seq) => ({ seq, position: seq * 100, bytes: 200 }));
+    frame({ t: 'ack', seq: 7, gen: 1 });
+    await settled();
+    expect(log.events).toMatchObject([{ seq: 5 }, { seq: 7 }]);
   });
 
   it.each([

@@ -16,12 +16,15 @@ const MAX_UNANSWERED_SENDS = 2_000;
  * trim, and a record that shares its request costs a fraction of one that doesn't.
  */
 const ACK_GATHER_MS = 100;
-/** So many are not gathered any longer: a window that is full in Redis holds back what comes next. */
-const ACK_GATHER_ENTRIES = 64;
+/** A part of the window is not gathered any longer: one that is full in Redis holds back what comes next. */
+const ACK_GATHER_PART = 1 / 4;
+/** While a backlog drains each ack releases a page, whose way costs as much for ten entries as for hundreds: few are gathered, not long. */
+const ACK_GATHER_DRAINING_MS = 5;
 
 export type FrameContext = {
   slot: () => number;
   lease: () => string;
+  windowEntries: number;
   windowBytes: number;
   sendPath: SendPath;
   log: GatewayLog;
@@ -179,14 +182,19 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
   if (seq <= connection.acked) return;
   connection.ackPosition = connection.takeAck(seq);
   timeAck(connection, Date.now());
-  const enough = seq - connection.ackPublished >= ACK_GATHER_ENTRIES;
+  const draining = !connection.drained || connection.behind || seq <= (connection.drainedAt ?? 0);
+  // All that was written: what comes next waits for this ack, and the end of a backlog is what a device that goes away again waits for.
+  const enough =
+    seq - connection.ackPublished >= context.windowEntries * ACK_GATHER_PART ||
+    (draining && connection.unacked.length === 0);
   if (connection.ackScheduled && enough) flushAck(connection, context);
   else if (!connection.ackScheduled) {
     connection.ackScheduled = true;
-    // While it drains, the next page waits for this ack, and its end is what a device that goes away again waits for.
-    if (connection.drained && !connection.behind && seq > (connection.drainedAt ?? 0) && !enough)
-      setTimeout(flushAck, ACK_GATHER_MS - (performance.now() % ACK_GATHER_MS), connection, context);
-    else setImmediate(flushAck, connection, context);
+    if (enough) setImmediate(flushAck, connection, context);
+    else {
+      const ms = draining ? ACK_GATHER_DRAINING_MS : ACK_GATHER_MS - (performance.now() % ACK_GATHER_MS);
+      setTimeout(flushAck, ms, connection, context);
+    }
   }
   if (connection.behind && connection.unackedBytes <= context.windowBytes / 2) {
     connection.behind = false;

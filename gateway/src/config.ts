@@ -45,6 +45,7 @@ export function readConfig(env: Record<string, string | undefined>) {
       'RATE_ATTACHMENTS_PER_MINUTE',
       'S3_ENDPOINT',
       'ALLOWED_ORIGINS',
+      'BACKLOG_PACED_RECORDS',
       'BACKLOG_MAX_RECORDS',
       'RATE_SEND_PER_SECOND',
       'RATE_SEND_BURST',

@@ -63,6 +63,10 @@ export const metrics = {
     help: 'outgoing ops not written, by reason',
     labelNames: ['reason'],
   }),
+  partitionsPaced: new Gauge({
+    name: 'restante_gateway_partitions_paced',
+    help: 'partitions that messaging is behind on: the answers to sends to them are held back',
+  }),
   partitionsBehind: new Gauge({
     name: 'restante_gateway_partitions_behind',
     help: 'partitions that messaging is too far behind on: sends to them are refused',

@@ -34,6 +34,11 @@ export class GatewayLog {
     return { ok: true };
   }
 
+  /** @returns what the answer to a send waits for while messaging is behind, undefined where it need not */
+  paced(conversation: string): Promise<void> | undefined {
+    return this.#backlog.paced(this.#producer.partitionFor(this.#incoming, conversation));
+  }
+
   /** The position that the next command in each partition will get. @throws UnavailableError */
   readonly ends = async (): Promise<ReadonlyMap<number, number>> => {
     try {

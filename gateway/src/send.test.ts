@@ -3,7 +3,11 @@ import type { GatewayLog } from './log.ts';
 import { SendPath } from './send.ts';
 
 /** A log that takes all. */
-const log = { accepting: () => ({ ok: true }), command: () => Promise.resolve() } as unknown as GatewayLog;
+const log = {
+  accepting: () => ({ ok: true }),
+  command: () => Promise.resolve(),
+  paced: () => undefined,
+} as unknown as GatewayLog;
 const fields = (id: string) => ({ id, to: 'bob', body: 'x' }) as Parameters<SendPath['send']>[1];
 const codes = (path: SendPath, user: string, times: number, nowMs: number) =>
   Array.from({ length: times }, (_, i) => {

@@ -78,6 +78,9 @@ export class SendPath {
     const at = Date.now();
     metrics.accepted.inc();
     metrics.acceptSeconds.observe(Math.max(0, at - startedMs) / 1000);
+    // The log has it; only who sends on when told so is slowed down.
+    const held = this.#log.paced(command.conversation);
+    if (held) await held;
     return { ok: true, at, conversation: command.conversation };
   }
 }
