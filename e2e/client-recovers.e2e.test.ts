@@ -4,7 +4,7 @@ import { directCodec } from '@restante/client/e2ee/direct-codec';
 import { generateKeyPair } from '@restante/client/e2ee/envelope';
 import { memoryStore } from '@restante/client/store/memory-store';
 import type { Message } from '@restante/client/views';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { call } from './support/http.ts';
 import { emptyRedis } from './support/redis-of.ts';
@@ -115,10 +115,14 @@ test('the server stores ciphertext only, the two read the text, and another devi
   await tablet.loadOlder(conversation);
   await until('the text on the tablet', () => screens[1]!().length === 1);
   expect(screens[1]!()).toMatchObject([{ body: 'only for us two', encrypted: true }]);
-  const history = await call(stack.gatewayUrls[0]!, `/v1/conversations/${encodeURIComponent(conversation)}/messages`, {
-    token: await stack.token(names.bo),
-  });
-  expect(JSON.stringify(history)).toContain('e2e1.');
+  const path = `/v1/conversations/${encodeURIComponent(conversation)}/messages`;
+  const token = await stack.token(names.bo);
+  // What was delivered may be stored a moment later.
+  const history = await vi.waitFor(async () => {
+    const stored = await call(stack.gatewayUrls[0]!, path, { token });
+    expect(JSON.stringify(stored)).toContain('e2e1.');
+    return stored;
+  }, 10_000);
   expect(JSON.stringify(history)).not.toContain('only for us two');
 });
 

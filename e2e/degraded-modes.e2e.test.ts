@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 import { RefusedError, TestClient } from './support/client.ts';
 import { readHistory } from './support/history-table.ts';
 import { call } from './support/http.ts';
+import { metricOf } from './support/metrics.ts';
 import { OwnEngines } from './support/own-engines.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
@@ -26,6 +27,7 @@ beforeAll(async () => {
   dynamodb = urls.DYNAMODB_ENDPOINT!;
   const env = {
     ...urls,
+    BACKLOG_PACED_RECORDS: String(BACKLOG_MAX_RECORDS / 4),
     BACKLOG_MAX_RECORDS: String(BACKLOG_MAX_RECORDS),
     ...{ RATE_SEND_PER_SECOND: '100000', RATE_SEND_BURST: '100000' },
   };
@@ -141,10 +143,15 @@ test('DynamoDB is away: delivery goes on, stored comes late, the history has all
   expect(ids.filter((id) => !kept.has(id))).toEqual([]);
 });
 
-test('messaging does not follow: beyond BACKLOG_MAX_RECORDS sends are refused, until it has caught up', async () => {
+test('messaging does not follow: answers are held back, beyond BACKLOG_MAX_RECORDS sends are refused, until it has caught up', async () => {
+  const { adminUrl } = stack.run.gateways[0]!;
   stack.killService('messaging-1', 'SIGSTOP');
   const rejected = await sendUntil('a refusal', () => alice.first('rejected'));
+  expect(await metricOf(adminUrl, 'restante_gateway_partitions_paced')).toBe(1);
   stack.killService('messaging-1', 'SIGCONT');
+  await vi.waitFor(async () => expect(await metricOf(adminUrl, 'restante_gateway_partitions_paced')).toBe(0), {
+    timeout: RECOVERED_MS,
+  });
   expect(rejected).toMatchObject({ code: 'overloaded', message: expect.stringContaining('wait too long') });
   expect(rejected.retryAfterMs).toBeGreaterThan(0);
   expect(idsOf('accepted').length).toBeGreaterThan(BACKLOG_MAX_RECORDS);
