@@ -190,6 +190,9 @@ local function element(text)
   return tonumber(listed), tonumber(expires), partition, entry
 end
 
+-- Position and conversation of an element, without a copy of its entry.
+local ELEMENT_HEAD = '^%d+,%d+,%d+,{"t":"%a+","position":(%d+),"conversation":"([^"]*)"'
+
 local function conversationAndPosition(entry)
   local position, conversation = string.match(entry, '^{"t":"%a+","position":(%d+),"conversation":"([^"]*)"')
   return conversation, position
@@ -199,7 +202,12 @@ end
 -- `passed(entry)` is called for each where given. Only after it may the caller write: LTRIM works at maxmemory, and what
 -- comes after it in the same script then does too.
 local function dropHead(m, n, passed)
-  local left = n
+  local left, read = n, m.read
+  if not passed and read and read.from == m.base and read.to == m.base + n then
+    -- Just what the cursor passed, counted then: not read once more.
+    m.bytes, m.base, left = m.bytes - read.bytes, read.to, 0
+    call('LTRIM', INBOX, n, -1)
+  end
   while left > 0 do
     local page = call('LRANGE', INBOX, 0, math.min(left, 200) - 1)
     if #page == 0 then break end
@@ -251,15 +259,18 @@ local function moveCursor(m, device, seq)
   local d, passed = m.devices[device], {}
   local function move(to)
     local at = math.max(d.cursor, m.base)
+    local read = m.read and m.read.to == at and m.read or { from = at, to = at, bytes = 0 }
+    m.read = read
     while at < to do
       local texts = call('LRANGE', INBOX, at - m.base, math.min(to - m.base, at - m.base + 200) - 1)
       if #texts == 0 then break end
       for _, text in ipairs(texts) do
-        local _, _, _, entry = element(text)
-        local conversation, position = conversationAndPosition(entry)
+        local position, conversation = string.match(text, ELEMENT_HEAD)
         passed[conversation] = position
+        read.bytes = read.bytes + #text
       end
       at = at + #texts
+      read.to = at
     end
     d.cursor = to
   end
@@ -293,8 +304,9 @@ end
 
 -- What a device gets in the place of an element: the entry, or a gap where its own ttl ran out or the device nacked it.
 local function shown(text, seq, d)
-  local _, expires, _, entry = element(text)
-  if expires > 0 and expires <= NOW then return gapText(entry, seq, 'expired') end
+  local expires, at = string.match(text, '^%d+,(%d+),%d+,()')
+  local entry = string.sub(text, at)
+  if expires ~= '0' and tonumber(expires) <= NOW then return gapText(entry, seq, 'expired') end
   if d.skips ~= '' and string.find(d.skips, ' ' .. int(seq) .. 'n ', 1, true) then return gapText(entry, seq, 'dead-lettered') end
   return entry
 end
