@@ -47,7 +47,9 @@ export function createAuthenticate(
     const secret = new TextEncoder().encode(config.JWT_SECRET);
     if (secret.length < MIN_SECRET_BYTES)
       throw new Error(`JWT_SECRET has ${secret.length} bytes: HS256 needs ${MIN_SECRET_BYTES} or more`);
-    return (token) => jwtVerify(token, secret, { ...options, algorithms: ['HS256'] });
+    // Once: jose would import the bytes anew for each token.
+    const key = crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']);
+    return async (token) => jwtVerify(token, await key, { ...options, algorithms: ['HS256'] });
   })();
 
   return async (token) => {
