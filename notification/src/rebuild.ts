@@ -79,7 +79,9 @@ async function swap(
   context: RebuildContext,
 ): Promise<string[] | undefined> {
   const { inbox, dynamo } = context;
-  const [cursors, conversations] = await Promise.all([readCursors(dynamo, user), readMemberships(dynamo, user)]);
+  const conversations = await readMemberships(dynamo, user);
+  // Who is in none is owed nothing, as each user at their first connection.
+  const cursors = conversations.length > 0 ? await readCursors(dynamo, user) : new Map<string, number>();
   for (const [field, position] of begun.marks) cursors.set(field, Math.max(position, cursors.get(field) ?? -1));
   const devices = rows.sort((a, b) => b.seenAt - a.seenAt).slice(0, inbox.limits.maxDevices);
   const acked = (row: DeviceRow, item: Kept): boolean => {
