@@ -30,7 +30,7 @@ test.each(['gateway', 'messaging', 'notification'])(
     expect(lines).toContain('LOG_LEVEL=warn');
     expect(lines).toContain('REDIS_PASSWORD=(hidden)');
     expect(lines).toContain('REDIS_URL=redis://ann:(hidden)@127.0.0.1:1');
-    expect(lines).toContain('WINDOW_ENTRIES=1024  # default');
+    expect(lines).toContain('WINDOW_ENTRIES=256  # default');
     expect(out).not.toContain(SECRET);
   },
 );

@@ -18,7 +18,11 @@ const MAX_UNANSWERED_SENDS = 2_000;
 const ACK_GATHER_MS = 100;
 /** A part of the window is not gathered any longer: one that is full in Redis holds back what comes next. */
 const ACK_GATHER_PART = 1 / 4;
-/** While a backlog drains each ack releases a page, whose way costs as much for ten entries as for hundreds: few are gathered, not long. */
+/**
+ * While a backlog drains each ack releases a page, whose way costs as much for ten entries as for hundreds: half a window is gathered, for
+ * the other half is on its way meanwhile, and not for long.
+ */
+const ACK_GATHER_DRAINING_PART = 1 / 2;
 const ACK_GATHER_DRAINING_MS = 5;
 
 export type FrameContext = {
@@ -185,7 +189,7 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
   const draining = !connection.drained || connection.behind || seq <= (connection.drainedAt ?? 0);
   // All that was written: what comes next waits for this ack, and the end of a backlog is what a device that goes away again waits for.
   const enough =
-    seq - connection.ackPublished >= context.windowEntries * ACK_GATHER_PART ||
+    seq - connection.ackPublished >= context.windowEntries * (draining ? ACK_GATHER_DRAINING_PART : ACK_GATHER_PART) ||
     (draining && connection.unacked.length === 0);
   if (connection.ackScheduled && enough) flushAck(connection, context);
   else if (!connection.ackScheduled) {
