@@ -58,6 +58,7 @@ export const COLUMNS: Record<string, readonly Column[]> = {
     column('return50Ms', 'return p50 ms'),
     column('claimBytesPerMessage', 'claims B/msg'),
     column('diskBytesPerMessage', 'disk B/msg'),
+    column('stalled', 'stalled users'),
     column('growing', 'that grow'),
   ],
 };

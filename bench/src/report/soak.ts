@@ -14,6 +14,7 @@ const COLUMNS: readonly { title: string; of: (sample: Sample) => number | undefi
   { title: 'RSS ours MiB', of: (sample) => rssMiB(sample, 'rss.ours.') },
   { title: 'RSS engines MiB', of: (sample) => rssMiB(sample, 'rss.engine.') },
   { title: 'RSS servers MiB', of: (sample) => rssMiB(sample, 'rss.server.') },
+  { title: 'stalled users', of: ({ stalled }) => stalled },
   { title: 'not delivered', of: ({ backlog }) => backlog },
   { title: 'not stored', of: ({ unstored }) => unstored },
   { title: 'inbox KiB', of: ({ inboxBytes }) => scaled(inboxBytes, KIB) },

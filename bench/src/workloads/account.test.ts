@@ -131,7 +131,7 @@ const SOAK = { users: 20, away: 2, awaySeconds: 0.2, rate: 200, minutes: 0.05, w
 test.concurrent('a soak of who comes and goes is clean, and has a sample a window', async () => {
   const { figures, counters, series } = await run('soak', SOAK);
   expect(counters).toMatchObject({ sent: 600, received: 600, lost: 0, duplicated: 0, outOfOrder: 0, failed: 0 });
-  expect(figures).toMatchObject({ connectErrors: 0, undrained: 0, redelivered: 0, minutes: 0.05 });
+  expect(figures).toMatchObject({ connectErrors: 0, undrained: 0, stalled: 0, redelivered: 0, minutes: 0.05 });
   expect(series).toHaveLength(4);
   expect(series?.at(-1)).toMatchObject({ minute: 0.05, p50Ms: expect.any(Number), return50Ms: expect.any(Number) });
 });

@@ -7,6 +7,8 @@ import type { Recorder } from '../recorder.ts';
 /** Who has returned, and is not through with the backlog by then, is counted. */
 const RETURN_MS = 30_000;
 const CONNECT_RETRY_MS = 1_000;
+/** Who is online, and for so long was given nothing of what waits, stalls. A user must be sent more often than that. */
+const STALL_MS = 10_000;
 
 /** Users who are online, but for some, by turns, who leave and return to what came meanwhile. */
 export class ComeAndGo {
@@ -40,6 +42,15 @@ export class ComeAndGo {
       await sleep(awayMs);
       await pool(some, away, (id) => this.#comeBack(id));
     }
+  }
+
+  /** Users who are online and stall: what they miss has no latency until it comes. */
+  stalled(): number {
+    const before = performance.now() - STALL_MS;
+    return this.#users.filter((id) => {
+      const { sent, unique, last } = this.#recorder.user(id);
+      return (this.#liveSince.get(id) ?? Number.POSITIVE_INFINITY) < before && last < before && sent > unique;
+    }).length;
   }
 
   end(): void {

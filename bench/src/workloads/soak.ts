@@ -95,6 +95,7 @@ async function sampleUntil({ driver, host, recorder, visits, startedAt }: Watche
   return {
     minute: round(seconds / 60, 2),
     received: recorder.unique,
+    stalled: visits.stalled(),
     deliveredPerSec: Math.round(perSecond),
     ...visits.live.take(QUANTILES),
     ...visits.returns.take(RETURN_QUANTILES),
@@ -124,7 +125,10 @@ async function residentBytes(host: ServerHost): Promise<Sample> {
 
 function figuresOf(series: readonly Sample[]): Record<string, number> {
   const [first, last] = [series[0] ?? {}, series.at(-1) ?? {}];
-  const figures: Record<string, number> = { minutes: last.minute ?? 0 };
+  const figures: Record<string, number> = {
+    minutes: last.minute ?? 0,
+    stalled: Math.max(0, ...series.map(({ stalled }) => stalled ?? 0)),
+  };
   for (const name of ['deliveredPerSec', 'p50Ms', 'p99Ms', 'return50Ms']) {
     const values = series.map((sample) => sample[name]).filter((value) => value !== undefined);
     if (values.length > 0) figures[name] = round(median(values), 2);
@@ -140,6 +144,6 @@ function figuresOf(series: readonly Sample[]): Record<string, number> {
   return figures;
 }
 
-function progressLine({ minute, deliveredPerSec, p50Ms, p99Ms, backlog, unstored }: Sample): string {
-  return `minute ${minute}: ${deliveredPerSec} delivered/s, p50 ${p50Ms} ms, p99 ${p99Ms} ms, ${backlog} not delivered, ${unstored ?? '?'} not stored`;
+function progressLine({ minute, deliveredPerSec, p50Ms, p99Ms, backlog, unstored, stalled }: Sample): string {
+  return `minute ${minute}: ${deliveredPerSec} delivered/s, p50 ${p50Ms} ms, p99 ${p99Ms} ms, ${backlog} not delivered, ${unstored ?? '?'} not stored, ${stalled} users stalled`;
 }
