@@ -25,6 +25,8 @@ export type Driver = {
   ackBarrier?(id: string): Promise<void>;
   /** Resolves when everything accepted lies in its recipient's queue; where absent, accepted says so. */
   settled?(): Promise<void>;
+  /** How many messages the sender was told to lie in their recipients' queues, where that is told apart from accepted. */
+  stored?(): number;
   /** Where there are groups: one of them. `send` resolves when every member's queue has the message. */
   group?: { make(members: readonly string[]): Promise<void>; send(text: string): Promise<void> };
   /** Bytes that the store of queued messages takes, by kind, where the process's RSS doesn't tell. */

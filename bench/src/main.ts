@@ -30,7 +30,7 @@ of its own. Run nothing else meanwhile: the load generator shares the machine.
   --markdown FILE       the tables
   --svg FILE            the plot
   --params JSON         parameters of the workloads, as {"users":1000}
-  --limit SECONDS       ends a workload that takes longer   (default 240)
+  --limit SECONDS       ends a workload that takes longer   (default 240; a soak: beside its minutes)
   --keep                keeps data and logs, under --scratch DIR
   --report a.json,b.json   no run: the tables and plot of earlier ones
   --profile DIR         each of our processes writes its CPU profile there; where the time went is printed
@@ -93,7 +93,13 @@ function jobsOf(options: Options): JobSpec[] {
     const params = { ...known?.params, ...(options.quick ? known?.quick : {}), ...options.params };
     return systems
       .filter((system) => system === 'restante' || !OWN_ONLY.has(workload))
-      .map((system) => ({ system, workload, params, env: profileEnv(options.profile) }));
+      .map((system) => ({
+        system,
+        workload,
+        params,
+        env: profileEnv(options.profile),
+        extraSeconds: known?.extraSeconds?.(params) ?? 0,
+      }));
   });
   return options.sweeps ? [...jobs, ...sweepJobs(options.quick)] : jobs;
 }
@@ -124,6 +130,7 @@ async function measure(options: Options): Promise<Run> {
     keep: options.keep,
     signal: abort.signal,
     onResult,
+    onProgress: (line) => console.error(line),
   });
   return run;
 }

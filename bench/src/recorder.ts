@@ -44,7 +44,7 @@ export class Recorder {
   accepted = 0;
   unique = 0;
   duplicated = 0;
-  onEach: ((sentAt: number, now: number) => void) | undefined;
+  onEach: ((sentAt: number, now: number, user: string) => void) | undefined;
   #failed = 0;
   #outOfOrder = 0;
   #corrupt = 0;
@@ -136,7 +136,7 @@ export class Recorder {
       user.unique++;
       if (user.first === 0) user.first = now;
       user.last = now;
-      this.onEach?.(t, now);
+      this.onEach?.(t, now, id);
       if (user.unique >= user.wanted) user.done?.();
     }
   }

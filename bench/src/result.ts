@@ -1,4 +1,5 @@
 import type { CpuFigures } from './cpu-meter.ts';
+import type { Sample } from './flatness.ts';
 import type { Counters } from './recorder.ts';
 
 /** What one run of one workload against one system gave. */
@@ -11,6 +12,8 @@ export type Result = {
   figures?: Record<string, number>;
   cpu?: CpuFigures;
   counters?: Counters;
+  /** What a soak saw, window by window. */
+  series?: Sample[];
   note?: string;
   error?: string;
   unhandled?: number;

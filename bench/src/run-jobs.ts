@@ -20,10 +20,12 @@ export type JobSpec = {
   params: Params;
   env?: Record<string, string>;
   variant?: string;
+  /** How long it takes by what it was asked for, beside what any workload may. */
+  extraSeconds?: number;
 };
 export type RunOptions = {
   rounds: number;
-  /** A workload is ended after this long, servers and all. */
+  /** A workload is ended after this long and its `extraSeconds`, servers and all. */
   limitSeconds: number;
   scratch: string;
   /** Keeps data and logs. */
@@ -31,6 +33,7 @@ export type RunOptions = {
   /** Aborted, the job that runs is ended and no other begins. */
   signal: AbortSignal;
   onResult: (result: Result) => void;
+  onProgress: (line: string) => void;
 };
 
 /** Runs the jobs in rounds: every system once before any runs again, so that a drift of the machine hits all alike. */
@@ -57,7 +60,11 @@ async function runOne(spec: JobSpec, nth: number, options: RunOptions): Promise<
   const load1Before = round(os.loadavg()[0] as number, 2);
   const startedAt = Date.now();
   const job: Job = { system, workload, folder, resultFile, params: spec.params, env: spec.env ?? {} };
-  const ended = await runWorker(job, options);
+  const ended = await runWorker(job, {
+    ...options,
+    limitSeconds: options.limitSeconds + (spec.extraSeconds ?? 0),
+    onProgress: (line) => options.onProgress(`${workload} ${system} ${line}`),
+  });
   const left = await endLeftovers(folder);
   const result = readResult(resultFile) ?? { system, workload, error: ended };
   if (left > 0 && ended === '') result.note = `${left} processes had to be ended`;
@@ -66,10 +73,11 @@ async function runOne(spec: JobSpec, nth: number, options: RunOptions): Promise<
 }
 
 /** @returns why there may be no result; empty where it ended by itself. */
-function runWorker(job: Job, { limitSeconds, signal }: RunOptions): Promise<string> {
+function runWorker(job: Job, { limitSeconds, signal, onProgress }: RunOptions): Promise<string> {
   const log = openSync(`${job.folder}.worker.txt`, 'w');
   const node = [process.execPath, '--max-old-space-size=4096', WORKER, JSON.stringify(job)];
-  const child = spawn('/bin/sh', ['-c', RAISE_LIMIT, 'sh', ...node], { stdio: ['ignore', log, log] });
+  const child = spawn('/bin/sh', ['-c', RAISE_LIMIT, 'sh', ...node], { stdio: ['ignore', log, log, 'ipc'] });
+  child.on('message', (line) => onProgress(String(line)));
   return new Promise((resolve) => {
     let why = '';
     const end = (reason: string) => {

@@ -36,7 +36,7 @@ try {
   await driver.start();
   result.startMs = Date.now() - startedAt;
   result.versions = await driver.versions();
-  Object.assign(result, await workload.run(driver, host, job.params));
+  Object.assign(result, await workload.run(driver, host, job.params, (line) => process.send?.(line)));
 } catch (error) {
   result.error = String((error as Error).stack ?? error).slice(0, 800);
 }

@@ -17,6 +17,7 @@ export class RestanteClient {
   #seq = 0;
   #gen = 0;
   #ackScheduled = false;
+  #leaving = false;
   #acked = 0;
 
   /** Resolves with the first frame, which is `welcome`. */
@@ -37,6 +38,8 @@ export class RestanteClient {
     this.#ws = ws;
     this.#handlers = handlers;
     ws.on('message', (data) => {
+      // Its ack would come too late, so it isn't taken either: it comes again.
+      if (this.#leaving) return;
       const frame = JSON.parse(data as unknown as string) as Frame;
       if (frame.t === 'message') this.#take(frame);
       else if (frame.t === 'welcome') welcomed();
@@ -62,6 +65,7 @@ export class RestanteClient {
   async close(): Promise<void> {
     if (this.#ws.readyState === WebSocket.CLOSED) return;
     this.#ack();
+    this.#leaving = true;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => this.#ws.terminate(), CLOSE_MS);
       this.#ws.once('close', () => {

@@ -16,6 +16,9 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const START_MS = 300_000;
 const BARRIER_MS = 15_000;
 const SETTLE_MS = 60_000;
+/** Of MEMORY USAGE. Claims are alike, and millions: Redis does nothing else while it looks. */
+const EVERY_ELEMENT = 0;
+const CLAIMS_LOOKED_AT = 100;
 const DEVICE = 'bench';
 const SENDER = 'bench-sender';
 
@@ -38,6 +41,7 @@ export const createRestante: CreateDriver = (host, env) => {
   let sender: RestanteClient;
   let redis: Redis;
   let sent = 0;
+  let stored = 0;
   let connections = 0;
   let inGroup: readonly string[] = [];
   /** Entries that each of them has been given. */
@@ -58,7 +62,7 @@ export const createRestante: CreateDriver = (host, env) => {
       accepting.get(id)?.accept();
       accepting.delete(id);
     } else if (t === 'stored') {
-      unstored.delete(id);
+      if (unstored.delete(id)) stored++;
     } else if (t === 'rejected') {
       unstored.delete(id);
       accepting.get(id)?.reject(new Error(`rejected ${code}: ${message}`));
@@ -133,6 +137,7 @@ export const createRestante: CreateDriver = (host, env) => {
           throw new Error(`${unstored.size} accepted messages were not stored within ${SETTLE_MS} ms`);
       }
     },
+    stored: () => stored,
     // The cursor in the server's store is what counts: asked for until it is where the last ack said.
     async ackBarrier(id) {
       const user = users.get(id);
@@ -170,7 +175,11 @@ export const createRestante: CreateDriver = (host, env) => {
     },
     async storeBytes() {
       const info = await redis.info('memory');
-      return { redisBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1]), inboxBytes: await inboxBytes(redis) };
+      return {
+        redisBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1]),
+        inboxBytes: await bytesOf(redis, 'inbox:{*}', EVERY_ELEMENT),
+        claimBytes: await bytesOf(redis, 'd:{*', CLAIMS_LOOKED_AT),
+      };
     },
   };
 };
@@ -186,11 +195,11 @@ async function untilInboxes(redis: Redis, users: readonly string[], entries: num
   }
 }
 
-/** What the inbox lists take, with the bookkeeping of Redis. */
-async function inboxBytes(redis: Redis): Promise<number> {
+/** What the keys take, with the bookkeeping of Redis, judged by so many elements of each. */
+async function bytesOf(redis: Redis, match: string, samples: number): Promise<number> {
   let bytes = 0;
-  for await (const keys of redis.scanStream({ match: 'inbox:{*}', count: 1_000 }) as AsyncIterable<string[]>) {
-    const sizes = await Promise.all(keys.map((key) => redis.memory('USAGE', key, 'SAMPLES', 0)));
+  for await (const keys of redis.scanStream({ match, count: 1_000 }) as AsyncIterable<string[]>) {
+    const sizes = await Promise.all(keys.map((key) => redis.memory('USAGE', key, 'SAMPLES', samples)));
     bytes += sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
   }
   return bytes;

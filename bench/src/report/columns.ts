@@ -27,7 +27,7 @@ export const COLUMNS: Record<string, readonly Column[]> = {
     column('p99Ms', 'p99 ms'),
     column('accepted50Ms', 'accepted p50 ms'),
   ],
-  W2: [more('deliveredPerSec', 'delivered/s'), more('acceptedPerSec', 'accepted/s')],
+  W2: [more('deliveredPerSec', 'delivered/s'), more('acceptedPerSec', 'accepted/s'), more('storedPerSec', 'stored/s')],
   W3: [50, 5_000, 50_000].flatMap((size) => [
     column(`n${size}.firstMs`, `${size} first ms`),
     column(`n${size}.lastMs`, `${size} last`),
@@ -49,5 +49,16 @@ export const COLUMNS: Record<string, readonly Column[]> = {
     column('liveMs', 'all online ms'),
     column('grownMiB', 'grown MiB'),
     column('rssMiB', 'RSS MiB'),
+  ],
+  soak: [
+    column('minutes', 'minutes'),
+    more('deliveredPerSec', 'delivered/s'),
+    column('p50Ms', 'p50 ms'),
+    column('p99Ms', 'p99 ms'),
+    column('return50Ms', 'return p50 ms'),
+    column('claimBytesPerMessage', 'claims B/msg'),
+    column('diskBytesPerMessage', 'disk B/msg'),
+    column('stalled', 'stalled users'),
+    column('growing', 'that grow'),
   ],
 };

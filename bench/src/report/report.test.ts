@@ -81,3 +81,18 @@ test('draws one bar a system that has the figure', () => {
   expect(svg).not.toContain('nats');
   expect(svg).not.toContain('NaN');
 });
+
+test('shows the windows of a soak, and what grows', () => {
+  const series = [1, 2, 3, 40].map((p50Ms, i) => ({
+    minute: i,
+    p50Ms,
+    p99Ms: 9,
+    'rss.ours.a': 2 ** 20,
+    'rss.ours.b': 2 ** 21,
+  }));
+  const text = tables({ machine, results: [result('restante', 'soak', { growing: 1 }, { round: 1, series })] });
+  expect(text).toContain('| minute | p50 ms | p99 ms | RSS ours MiB |');
+  expect(text).toContain('| 3 | 40 | 9 | 3 |');
+  expect(text).toContain('| live p50, ms | 1 | 40 | 1.6 | **grows** |');
+  expect(text).toContain('| RSS of b, MiB | 2 | 2 | 18.2 | flat |');
+});

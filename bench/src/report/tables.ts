@@ -2,6 +2,8 @@ import type { Result, Run } from '../result.ts';
 import { WORKLOADS } from '../workloads/all.ts';
 import { bySystem, clean, formatSpread, spreadOf } from './aggregate.ts';
 import { COLUMNS } from './columns.ts';
+import { row } from './row.ts';
+import { soakTables } from './soak.ts';
 
 /** The whole run as Markdown: a table a workload, min / median / max over the rounds, then CPU, versions, machine. */
 export function tables(run: Run): string {
@@ -14,6 +16,7 @@ export function tables(run: Run): string {
       name,
       results.filter((result) => result.workload === name),
     ),
+    ...soakTables(results.filter((result) => result.workload === name)),
     '',
   ]);
   return [
@@ -75,6 +78,7 @@ function notes(results: readonly Result[]): string {
       ? `${result.counters.failed} sends failed: ${Object.keys(result.counters.errors)[0]}`
       : undefined,
     result.figures?.failed ? `${result.figures.failed} connects failed` : undefined,
+    result.figures?.undrained ? `${result.figures.undrained} returns took too long` : undefined,
     result.figures?.connectErrors ? `${result.figures.connectErrors} connects failed` : undefined,
     result.unhandled ? `${result.unhandled} unhandled rejections` : undefined,
     result.note,
@@ -115,5 +119,3 @@ function versionLines(results: readonly Result[]): string[] {
   }
   return [...lines.values()];
 }
-
-const row = (items: readonly string[]): string => `| ${items.join(' | ')} |`;

@@ -71,7 +71,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function run(workload: string, params: Params, fault?: Fault): Promise<Outcome> {
-  return WORKLOADS[workload]?.run(memoryDriver(fault), new ServerHost(folder), params) as Promise<Outcome>;
+  return WORKLOADS[workload]?.run(memoryDriver(fault), new ServerHost(folder), params, () => {}) as Promise<Outcome>;
 }
 const W3 = { sizes: [300], returns: 2, warmUsers: 0 };
 const W1 = { users: 5, rate: 200, seconds: 1, warmSeconds: 1, quietMs: 500 };
@@ -124,4 +124,19 @@ test.concurrent('a closed loop counts what it delivered', async () => {
 test.concurrent('one of those with a queue reads it back', async () => {
   const { figures } = await run('W5b', { users: 3, each: 10, settleMs: 0 });
   expect(figures).toMatchObject({ queued: 30, readBack: 10 });
+});
+
+const SOAK = { users: 20, away: 2, awaySeconds: 0.2, rate: 200, minutes: 0.05, warmSeconds: 1, sampleSeconds: 0.5 };
+
+test.concurrent('a soak of who comes and goes is clean, and has a sample a window', async () => {
+  const { figures, counters, series } = await run('soak', SOAK);
+  expect(counters).toMatchObject({ sent: 600, received: 600, lost: 0, duplicated: 0, outOfOrder: 0, failed: 0 });
+  expect(figures).toMatchObject({ connectErrors: 0, undrained: 0, stalled: 0, redelivered: 0, minutes: 0.05 });
+  expect(series).toHaveLength(4);
+  expect(series?.at(-1)).toMatchObject({ minute: 0.05, p50Ms: expect.any(Number), return50Ms: expect.any(Number) });
+});
+
+test.concurrent('a soak counts what was lost or came twice on the way', async () => {
+  expect((await run('soak', SOAK, 'lose')).counters).toMatchObject({ lost: 6, duplicated: 0 });
+  expect((await run('soak', SOAK, 'duplicate')).counters).toMatchObject({ lost: 0, duplicated: 6 });
 });

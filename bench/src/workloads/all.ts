@@ -2,12 +2,20 @@ import { group } from './group.ts';
 import { liveLatency } from './live-latency.ts';
 import { idleMemory, queuedMemory } from './memory.ts';
 import { replay } from './replay.ts';
+import { soak, soakSeconds } from './soak.ts';
 import { storm } from './storm.ts';
 import { throughput } from './throughput.ts';
 import type { Params, Workload } from './workload.ts';
 
 /** A workload as it is asked for by name: what it does, with what, and small, for `--quick`. */
-type Named = { run: Workload; about: string; params: Params; quick: Params };
+type Named = {
+  run: Workload;
+  about: string;
+  params: Params;
+  quick: Params;
+  /** How long it takes by its parameters, where that may be longer than any limit. */
+  extraSeconds?: (params: Params) => number;
+};
 
 export const WORKLOADS: Record<string, Named> = {
   W1: {
@@ -58,6 +66,13 @@ export const WORKLOADS: Record<string, Named> = {
     about: 'a group of 1,000, 900 of them away: until every inbox has a message, and memory',
     params: {},
     quick: { members: 100, online: 10, messages: 10 },
+  },
+  soak: {
+    run: soak,
+    about: '200 users, 10 of them away by turns, 1,560 msg/s for 30 minutes: does anything grow',
+    params: {},
+    quick: { users: 20, away: 2, awaySeconds: 1, rate: 50, minutes: 0.25, warmSeconds: 3, sampleSeconds: 2 },
+    extraSeconds: soakSeconds,
   },
 };
 

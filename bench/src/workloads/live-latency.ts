@@ -1,8 +1,7 @@
 import { type CpuFigures, startCpuMeter } from '../cpu-meter.ts';
-import { sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
 import { quantile, round, sorted } from '../statistics.ts';
-import { connectAll, disconnectAll, drain, userIds } from './steps.ts';
+import { connectAll, disconnectAll, drain, openLoop, recipientOf, userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
 
 /** W1: users online, an open loop at a steady rate: the sender doesn't wait for acceptance. */
@@ -22,26 +21,16 @@ export const liveLatency: Workload = async (driver, host, params) => {
     if (sentAt >= measureFrom) latencies.push(now - sentAt);
   };
   const total = rate * (seconds + warmSeconds);
-  let pending = 0;
   let meter: ((messages: number) => CpuFigures) | undefined;
-  for (let i = 0; i < total; i++) {
-    const due = startedAt + (i * 1000) / rate;
-    const wait = due - performance.now();
-    // Timers are whole milliseconds; the rest of the wait lets the loop turn.
-    if (wait > 1) await sleep(Math.floor(wait));
-    else if (wait > 0) await new Promise(setImmediate);
-    const now = performance.now();
+  const { answered } = await openLoop(rate, total, async (nth, due, now) => {
     if (now >= measureFrom) meter ??= startCpuMeter(host);
     const measured = meter !== undefined;
     if (measured) lags.push(now - due);
-    pending++;
-    void recorder.send(driver, users[(i * 7919) % users.length] as string).then(() => {
-      pending--;
-      if (measured) acceptances.push(performance.now() - now);
-    });
-  }
+    await recorder.send(driver, recipientOf(users, nth));
+    if (measured) acceptances.push(performance.now() - now);
+  });
   const cpu = meter?.(lags.length);
-  for (const end = Date.now() + 10_000; pending > 0 && Date.now() < end; ) await sleep(10);
+  await answered();
   await drain(recorder, numberOf(params, 'quietMs', 3_000));
   await disconnectAll(driver, users);
   const [live, accepted, late] = [sorted(latencies), sorted(acceptances), sorted(lags)];

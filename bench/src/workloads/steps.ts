@@ -15,6 +15,41 @@ export const connectAll = (driver: Driver, recorder: Recorder, users: readonly s
 export const disconnectAll = (driver: Driver, users: readonly string[]): Promise<void> =>
   pool(users, 100, (id) => driver.disconnectUser(id));
 
+/** A loop that is late gives way to what comes in after so many sends. */
+const SENDS_A_TURN = 64;
+const ANSWER_MS = 10_000;
+
+/**
+ * An open loop: sends at a steady rate, whatever became of those before; `due` is when it should have sent.
+ * @returns once all is sent; `answered` waits for the answers, for a while
+ */
+export async function openLoop(
+  rate: number,
+  total: number,
+  send: (nth: number, due: number, now: number) => Promise<void>,
+): Promise<{ answered: () => Promise<void> }> {
+  const startedAt = performance.now();
+  let pending = 0;
+  for (let i = 0; i < total; i++) {
+    const due = startedAt + (i * 1000) / rate;
+    const wait = due - performance.now();
+    // Timers are whole milliseconds; the rest of the wait lets the loop turn.
+    if (wait > 1) await sleep(Math.floor(wait));
+    else if (wait > 0 || i % SENDS_A_TURN === 0) await new Promise(setImmediate);
+    pending++;
+    void send(i, due, performance.now()).then(() => pending--);
+  }
+  return {
+    async answered() {
+      for (const end = Date.now() + ANSWER_MS; pending > 0 && Date.now() < end; ) await sleep(10);
+    },
+  };
+}
+
+/** One of the users for the nth message: each in turn, but not in their order. */
+export const recipientOf = (users: readonly string[], nth: number): string =>
+  users[(nth * 7_919) % users.length] as string;
+
 /** Makes the users' inboxes exist and leaves them offline. */
 export async function provision(driver: Driver, recorder: Recorder, users: readonly string[]): Promise<void> {
   await pool(users, 50, async (id) => {
@@ -54,6 +89,11 @@ export async function drain(recorder: Recorder, quietMs = 3_000, maxMs = 25_000)
       since = Date.now();
     } else if (Date.now() - since > quietMs) break;
   }
+}
+
+/** Until the server has taken all acks, where the driver can tell. */
+export async function untilAcked({ ackBarrier }: Driver, users: readonly string[]): Promise<void> {
+  if (ackBarrier !== undefined) await pool(users, 50, (id) => ackBarrier(id));
 }
 
 /** Connects drained users again: whatever comes had been acknowledged, so each is a duplicate. @returns how many came */

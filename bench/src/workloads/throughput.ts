@@ -1,8 +1,7 @@
-import { pool } from '@restante/shared/runtime/pool';
 import { startCpuMeter } from '../cpu-meter.ts';
 import { sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
-import { connectAll, disconnectAll, drain, IN_FLIGHT, redelivered, userIds } from './steps.ts';
+import { connectAll, disconnectAll, drain, IN_FLIGHT, redelivered, untilAcked, userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
 
 /** W2: what is sustained with senders pipelined: a closed loop with at most 256 unaccepted. */
@@ -19,7 +18,12 @@ export const throughput: Workload = async (driver, host, params) => {
   };
   const lanes = Array.from({ length: IN_FLIGHT }, lane);
   await sleep(warmSeconds * 1000);
-  const before = { unique: recorder.unique, accepted: recorder.accepted, at: performance.now() };
+  const before = {
+    unique: recorder.unique,
+    accepted: recorder.accepted,
+    stored: driver.stored?.(),
+    at: performance.now(),
+  };
   const meter = startCpuMeter(host);
   await sleep((seconds - warmSeconds) * 1000);
   const took = (performance.now() - before.at) / 1000;
@@ -29,12 +33,14 @@ export const throughput: Workload = async (driver, host, params) => {
     acceptedPerSec: Math.round((recorder.accepted - before.accepted) / took),
     backlogAtEnd: recorder.accepted - recorder.unique,
   };
+  const stored = driver.stored?.();
+  if (stored !== undefined && before.stored !== undefined)
+    figures.storedPerSec = Math.round((stored - before.stored) / took);
   const cpu = meter(delivered);
   stop = true;
   await Promise.race([Promise.all(lanes), sleep(15_000)]);
   await drain(recorder, 4_000, 40_000);
-  const { ackBarrier } = driver;
-  if (ackBarrier !== undefined) await pool(users, 50, (id) => ackBarrier(id));
+  await untilAcked(driver, users);
   await disconnectAll(driver, users);
   figures.redelivered = await redelivered(driver, recorder, users);
   return { figures, cpu, counters: recorder.counters() };
