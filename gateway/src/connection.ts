@@ -24,6 +24,11 @@ export class Connection {
   socket: Socket | undefined;
   /** Where it comes from, for the bound on connections of one address. */
   address = '';
+  /**
+   * The round in which its session is asserted. Its own: by its place among those that are open it would be left out for as long as
+   * others leave at a pace that moves it along, until the session expired.
+   */
+  assertRound = 0;
   /** Generation and place in it. Undefined until the inbox is known: before the welcome. */
   gen: number | undefined;
   acked = 0;

@@ -41,6 +41,7 @@ export class Connections {
   readonly addresses = new Addresses();
   readonly #options: ConnectionsOptions;
   readonly #timers: NodeJS.Timeout[] = [];
+  #opened = 0;
   #round = 0;
 
   constructor(options: ConnectionsOptions) {
@@ -61,6 +62,7 @@ export class Connections {
   /** The socket is open (called within the upgrade, before `opened`). */
   attach(connection: Connection, socket: Socket): void {
     connection.socket = socket;
+    connection.assertRound = this.#opened++ % ASSERT_ROUNDS;
     this.all.set(connection.id, connection);
     this.addresses.opened(connection.address);
     metrics.connections.set(this.all.size);
@@ -205,8 +207,7 @@ export class Connections {
   async #assertSome(): Promise<void> {
     this.#round = (this.#round + 1) % ASSERT_ROUNDS;
     const some: Connection[] = [];
-    let index = 0;
-    for (const connection of this.all.values()) if (index++ % ASSERT_ROUNDS === this.#round) some.push(connection);
+    for (const connection of this.all.values()) if (connection.assertRound === this.#round) some.push(connection);
     if (some.length === 0) return;
     const { inbox, logger, windowBytes } = this.#options;
     for (const connection of some) {
