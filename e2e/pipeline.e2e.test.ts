@@ -60,9 +60,7 @@ test('1,000 messages to someone offline: all come in order through the other gat
   ).toBe(true);
   // Batches are written side by side: which is stored first is open.
   const stored = alice.all('stored').map(({ position }) => Number(position));
-  expect(stored.sort((a, b) => a - b)).toEqual(
-    positions(messages.filter(({ id }) => id.startsWith('socket'))),
-  );
+  expect(stored.sort((a, b) => a - b)).toEqual(positions(messages.filter(({ id }) => id.startsWith('socket'))));
 
   await untilAcked('bob', MESSAGES);
   await bob.close();
