@@ -35,6 +35,7 @@ export function plot(run: Run): string {
   });
   const [width, total] = [MARGIN * 3 + PANEL_WIDTH * 2, MARGIN * 2 + Math.ceil(panels.length / 2) * height];
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${total}" viewBox="0 0 ${width} ${total}" font-family="system-ui, sans-serif" font-size="12">
+<title>Restante beside its peers: min, median and max of the rounds</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${drawn.join('\n')}
 </svg>
