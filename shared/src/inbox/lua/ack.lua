@@ -21,8 +21,7 @@ call('LTRIM', INBOX, 0, -1)
 if seq > d.cursor then
   if ARGV[6] ~= '0' and seq > m.base then
     local text = call('LINDEX', INBOX, seq - m.base - 1)
-    local _, _, _, entry = element(text)
-    local _, position = conversationAndPosition(entry)
+    local _, position = placeOf(text)
     if position ~= ARGV[6] then return { 'refused' } end
   end
   moveCursor(m, ARGV[2], seq)

@@ -36,8 +36,7 @@ local function overSoFar()
   return not passed and call('HGET', META, 'overconv') or ''
 end
 local function over(text)
-  local _, _, _, entry = element(text)
-  local conversation = conversationAndPosition(entry)
+  local conversation = placeOf(text)
   named = named or overSoFar()
   local count = select(2, string.gsub(named, '\n', ''))
   if count < 100 and not string.find('\n' .. named, '\n' .. conversation .. '\n', 1, true) then named = named .. conversation .. '\n' end

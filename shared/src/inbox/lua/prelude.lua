@@ -190,11 +190,14 @@ local function element(text)
   return tonumber(listed), tonumber(expires), partition, entry
 end
 
--- Position and conversation of an element, without a copy of its entry.
-local ELEMENT_HEAD = '^%d+,%d+,%d+,{"t":"%a+","position":(%d+),"conversation":"([^"]*)"'
-
 local function conversationAndPosition(entry)
   local position, conversation = string.match(entry, '^{"t":"%a+","position":(%d+),"conversation":"([^"]*)"')
+  return conversation, position
+end
+
+-- The same of an element of the list, without a copy of its entry.
+local function placeOf(text)
+  local position, conversation = string.match(text, '^%d+,%d+,%d+,{"t":"%a+","position":(%d+),"conversation":"([^"]*)"')
   return conversation, position
 end
 
@@ -265,7 +268,7 @@ local function moveCursor(m, device, seq)
       local texts = call('LRANGE', INBOX, at - m.base, math.min(to - m.base, at - m.base + 200) - 1)
       if #texts == 0 then break end
       for _, text in ipairs(texts) do
-        local position, conversation = string.match(text, ELEMENT_HEAD)
+        local conversation, position = placeOf(text)
         passed[conversation] = position
         read.bytes = read.bytes + #text
       end
