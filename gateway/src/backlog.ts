@@ -76,6 +76,11 @@ export class Backlog {
     return Math.round(RETRY_AFTER_MS * (1 + Math.random()));
   }
 
+  /** Whether anything is held back. */
+  get isPacing(): boolean {
+    return this.#paces.size > 0;
+  }
+
   /** @returns what an `accepted` of the partition waits for, undefined where it need not */
   paced(partition: number): Promise<void> | undefined {
     const pace = this.#paces.get(partition);
@@ -103,7 +108,7 @@ export class Backlog {
         // Kafka is away, so nothing is accepted anyway; what was known last holds until it answers.
         if (!signal.aborted) this.#options.logger.warn({ err: messageOf(error) }, 'the backlog could not be read');
       }
-      await sleep(this.#paces.size > 0 ? LOOK_OFTEN_MS : LOOK_EACH_MS, signal);
+      await sleep(this.isPacing ? LOOK_OFTEN_MS : LOOK_EACH_MS, signal);
     }
   }
 

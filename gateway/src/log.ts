@@ -36,6 +36,8 @@ export class GatewayLog {
 
   /** @returns what the answer to a send waits for while messaging is behind, undefined where it need not */
   paced(conversation: string): Promise<void> | undefined {
+    // Asked of each message: its key is not hashed once more for nothing.
+    if (!this.#backlog.isPacing) return undefined;
     return this.#backlog.paced(this.#producer.partitionFor(this.#incoming, conversation));
   }
 
