@@ -52,6 +52,36 @@ test('a client that does not read holds up itself alone, no more than a window o
   await Promise.all([alice.close(), slow.close(), quick.close()]);
 });
 
+test('a device has one window of entries at a time, and nothing on its socket that it acked by HTTP while it waited for room', async () => {
+  const waiting = 600;
+  const carol = await TestClient.drained(await account('carol'));
+  for (let i = 0; i < waiting; i++) carol.send({ t: 'send', id: `to-keen-${i}-00`, to: 'keen', body: 'x' });
+  await carol.until('stored of all', () => carol.all('stored').length === waiting);
+  const keen = await TestClient.open({ ...(await account('keen', 1)), ack: 'never' });
+  const { window, gen } = keen.welcome;
+  await keen.until('a window', () => keen.entries.length === window);
+  keen.ack(100);
+  await keen.until('what the ack made room for', () => keen.entries.length === window + 100);
+  keen.send({ t: 'ping', n: 1 });
+  await keen.until('the answer, behind whatever was written', () => keen.first('pong'));
+  expect(keen.entries.length).toBe(window + 100);
+  const acked = await fetch(`${stack.gatewayUrls[0]}/v1/messages/ack`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await stack.token('keen')}` },
+    body: JSON.stringify({ device: 'phone', gen, seq: window + 150 }),
+  });
+  expect(acked.status).toBe(200);
+  await keen.until('the close', () => keen.closed);
+  expect(keen.closed?.code).toBe(4000);
+  expect(keen.entries.length).toBe(window + 100);
+  const again = await TestClient.drained(await account('keen'));
+  expect(again.welcome.acked).toBe(window + 150);
+  expect(again.messages.map(({ seq, replayed }) => [seq, replayed])).toEqual(
+    Array.from({ length: waiting - window - 150 }, (_, i) => [window + 151 + i, expect.any(Boolean)]),
+  );
+  await Promise.all([carol.close(), again.close()]);
+});
+
 test('a gateway that was paused past its lease, and whose slot is another’s by then, closes its sockets with 4000 and starts over', async () => {
   const redis = redisOf(stack);
   // Slots are taken in order: the successor of the other one takes the first, once that is free.

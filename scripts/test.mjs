@@ -1,9 +1,9 @@
 // npm test: every test, on real engines. Arguments go to vitest: npm test -- --project unit messaging
 // npm test -- --redis-cluster [files]: the end-to-end tests, with Redis as a cluster of three; the core of them is in every run.
-// The last line says how many passed and failed, by vitest's own report.
+// The last line says how many passed and failed, by vitest's own report; the ones before it name what failed, for whoever has only the end of a log.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { ensureChromium } from './lib/chromium.mjs';
 import { run } from './lib/run.mjs';
 import { build, install, say } from './lib/setup.mjs';
@@ -29,7 +29,7 @@ const runs = inCluster
   : given.length > 0
     ? [{ args: given }]
     : [...PROJECTS.map((project) => ({ args: ['--project', project] })), cluster(CORE)];
-const total = { passed: 0, failed: 0 };
+const total = { passed: 0, failed: 0, names: [] };
 for (const [index, { args, env }] of runs.entries()) {
   const file = join(reports, `${index}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
@@ -37,8 +37,10 @@ for (const [index, { args, env }] of runs.entries()) {
   const counts = countsOf(file, code);
   total.passed += counts.passed;
   total.failed += counts.failed;
+  total.names.push(...counts.names);
 }
 if (total.passed + total.failed === 0) say('no test ran');
+for (const name of total.names) say(name);
 say(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 
@@ -46,14 +48,18 @@ process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 function countsOf(file, code) {
   try {
     const report = JSON.parse(readFileSync(file, 'utf8'));
-    const broken = report.testResults.filter(
-      ({ status, assertionResults }) =>
-        status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
-    );
-    const failed = report.numFailedTests + broken.length;
-    return { passed: report.numPassedTests, failed: failed === 0 && code !== 0 ? 1 : failed };
-  } catch {
-    say('vitest has left no report');
-    return { passed: 0, failed: 1 };
+    const names = report.testResults.flatMap(failuresOf);
+    if (names.length === 0 && code !== 0) names.push(`vitest ended with code ${code} and names no failure`);
+    return { passed: report.numPassedTests, failed: names.length, names };
+  } catch (error) {
+    return { passed: 0, failed: 1, names: [`vitest has left no report: ${error.message}`] };
   }
+}
+
+/** A line for each test that failed, with the first line of why; one for the file where it failed outside of its tests. */
+function failuresOf({ name, status, message, assertionResults }) {
+  const line = (title, why) => `failed: ${relative(process.cwd(), name)} > ${title}: ${(why ?? '').split('\n')[0]}`;
+  const failed = assertionResults.filter((test) => test.status === 'failed');
+  if (failed.length === 0) return status === 'failed' ? [line('(the file)', message)] : [];
+  return failed.map((test) => line(test.fullName, test.failureMessages[0]));
 }

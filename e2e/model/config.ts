@@ -24,7 +24,9 @@ export const POISON_CONNECTIONS = 3;
 export const POISON_CONNECTION_TICKS = 60;
 export const POISON_TICKS = 300;
 
+/** What a gateway is given ahead of acks, and what of that a device has at a time. */
 export const WINDOW = 4;
+export const DEVICE_WINDOW = 2;
 export const PAGE = 2;
 export const CAP = 4;
 

@@ -1,4 +1,4 @@
-import { HEARTBEAT } from './config.ts';
+import { DEVICE_WINDOW, HEARTBEAT } from './config.ts';
 import type { Gateway } from './gateway.ts';
 import {
   type ConnectionId,
@@ -54,6 +54,9 @@ export class Connection {
   /** Seq → place of what was written and is unacked: what an ack must agree with (decision 14). */
   private readonly written = new Map<number, { position: number; id: string }>();
   private lastAck: { generation: number; seq: number; position: number } | undefined;
+  private acked = 0;
+  /** Where the backlog ends, once that is known. */
+  private backlogEnd: number | undefined;
   private drainedSent = false;
   private replaced: { connection: ConnectionId; slot: number }[] = [];
   /** When an entry or the end of the backlog came, or was asked for. */
@@ -168,7 +171,8 @@ export class Connection {
     }
     for (const entry of hint.page ?? []) if (entry.seq >= this.expected) this.held.set(entry.seq, entry);
     this.write();
-    if (hint.drained !== undefined) this.drain(hint.drained);
+    if (hint.drained !== undefined) this.backlogEnd = hint.drained;
+    this.drain();
     if (!first) return;
     const stash = this.stash;
     this.stash = [];
@@ -178,15 +182,17 @@ export class Connection {
   private begin(t: 'welcome' | 'reset', generation: number, standing: { acked: number; tail: number }): void {
     this.generation = generation;
     this.expected = standing.acked + 1;
+    this.acked = standing.acked;
+    this.backlogEnd = undefined;
     this.held.clear();
     this.written.clear();
     this.lastAck = undefined;
     this.toClient.push({ t, generation, ...standing });
   }
 
-  /** Writes what comes next, in strictly growing seq, and holds what comes later. */
+  /** Writes what comes next, in strictly growing seq, as far as the device has room for it, and holds what comes later. */
   private write(): void {
-    for (;;) {
+    while ([...this.written.keys()].filter((seq) => seq > this.acked).length < DEVICE_WINDOW) {
       const entry = this.held.get(this.expected) ?? this.gapOver(this.expected);
       if (!entry) return;
       this.heardAt = this.world.scheduler.now;
@@ -207,8 +213,8 @@ export class Connection {
   }
 
   /** Told once, and only when all that is before it is written. */
-  private drain(backlogEnd: number): void {
-    if (this.expected <= backlogEnd) return;
+  private drain(): void {
+    if (this.backlogEnd === undefined || this.expected <= this.backlogEnd) return;
     this.heardAt = this.world.scheduler.now;
     if (this.drainedSent) return;
     this.drainedSent = true;
@@ -247,7 +253,10 @@ export class Connection {
     }
     for (const seq of [...this.written.keys()]) if (seq < frame.seq) this.written.delete(seq);
     this.lastAck = said;
+    this.acked = Math.max(this.acked, frame.seq);
     this.publish({ t: 'acked', ...this.session(), ...said });
+    this.write();
+    this.drain();
   }
 
   private clientIsDead(now: number): boolean {

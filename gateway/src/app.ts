@@ -1,6 +1,6 @@
 import { CLOSE } from '@restante/shared/contract/codes';
 import { decodeOutgoing, TOPICS } from '@restante/shared/contract/events';
-import { openInbox } from '@restante/shared/inbox/open-inbox';
+import { openInbox, prefetchOf } from '@restante/shared/inbox/open-inbox';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
 import { kafkaAuth } from '@restante/shared/kafka/auth';
 import { createKafka } from '@restante/shared/kafka/client';
@@ -22,7 +22,7 @@ import { PendingCalls } from './calls.ts';
 import { type FrameContext, onFrame } from './client-frames.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
-import { createDeliver } from './deliver.ts';
+import { createDeliver, type Window } from './deliver.ts';
 import { serveDemo } from './demo.ts';
 import { metrics } from './events.ts';
 import { Guard } from './guard.ts';
@@ -84,13 +84,17 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       startSlotReader({ kafka, topic: TOPICS.outgoing, partition, handle: onRecords, logger, onLost: () => {} }),
     onLost: () => connections.drain(CLOSE.draining.code, 'the gateway starts over', config.DRAIN_MS),
   });
+  const window: Window = {
+    windowEntries: config.WINDOW_ENTRIES,
+    prefetchEntries: prefetchOf(config),
+    windowBytes: config.WINDOW_BYTES,
+  };
   const connections = new Connections({
     inbox,
     log,
     slot,
     logger,
-    windowEntries: config.WINDOW_ENTRIES,
-    windowBytes: config.WINDOW_BYTES,
+    ...window,
     heartbeatSeconds: config.HEARTBEAT_SECONDS,
     guard,
   });
@@ -103,8 +107,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const frameContext: FrameContext = {
     slot: connections.slotNumber,
     lease: () => slot.current()?.lease ?? '',
-    windowEntries: config.WINDOW_ENTRIES,
-    windowBytes: config.WINDOW_BYTES,
+    ...window,
     sendPath,
     log,
     guard,
@@ -113,9 +116,9 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   };
   connections.onText = (connection, text) => onFrame(connection, text, frameContext);
   const deliver = createDeliver(connections.all, {
-    windowEntries: config.WINDOW_ENTRIES,
-    windowBytes: config.WINDOW_BYTES,
+    ...window,
     now: Date.now,
+    crowded: connections.crowded,
     answerCall: (op) => calls.answer(op),
     welcome: connections.welcome,
     refill: connections.refill,

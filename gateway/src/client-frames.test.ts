@@ -50,6 +50,7 @@ function begin(burst = 1000): void {
     slot: () => 3,
     lease: () => 'lease',
     windowEntries: 256,
+    prefetchEntries: 256,
     windowBytes: 1000,
     sendPath: new SendPath(gatewayLog, { perSecond: 1, burst, ofAllPerSecond: 1_000_000 }),
     log: gatewayLog,
@@ -73,8 +74,10 @@ const settled = async () => {
 const stored = (id: string) => {
   const deliver = createDeliver(new Map([['c1', connection]]), {
     windowEntries: 10,
+    prefetchEntries: 10,
     windowBytes: 1000,
     now: () => 1,
+    crowded: () => false,
     answerCall: () => false,
     welcome: () => {},
     refill: () => {},
@@ -191,6 +194,7 @@ describe('send', () => {
 describe('ack', () => {
   beforeEach(() => {
     connection.expect = 6;
+    connection.written = 5;
     connection.unacked = [1, 2, 3, 4, 5].map((seq) => ({ seq, position: seq * 100, bytes: 200 }));
     connection.unackedBytes = 1000;
   });
@@ -224,6 +228,7 @@ describe('ack', () => {
   it('of many entries is not gathered any longer, for the next may wait for room in the window', () => {
     connection.drained = true;
     connection.expect = 101;
+    connection.written = 100;
     connection.unacked = Array.from({ length: 100 }, (_, i) => ({ seq: i + 1, position: i + 1, bytes: 10 }));
     for (let seq = 1; seq <= 100; seq++) frame({ t: 'ack', seq, gen: 1 });
     expect(log.events).toMatchObject([{ seq: 64 }]);
@@ -233,6 +238,7 @@ describe('ack', () => {
     for (const seq of [2, 5]) frame({ t: 'ack', seq, gen: 1 });
     expect(log.events).toMatchObject([{ seq: 5 }]);
     connection.expect = 8;
+    connection.written = 7;
     connection.unacked = [6, 7].map((seq) => ({ seq, position: seq * 100, bytes: 200 }));
     frame({ t: 'ack', seq: 7, gen: 1 });
     await settled();
@@ -273,6 +279,7 @@ describe('ack', () => {
 describe('nack', () => {
   beforeEach(() => {
     connection.expect = 4;
+    connection.written = 3;
     connection.unacked = [2, 3].map((seq) => ({ seq, position: seq * 100, bytes: 10 }));
     connection.acked = 1;
   });

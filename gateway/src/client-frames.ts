@@ -2,7 +2,7 @@ import { type ClientFrame, parseClientFrame } from '@restante/shared/contract/cl
 import { CLOSE, ERROR_CODES } from '@restante/shared/contract/codes';
 import type { UserEvent } from '@restante/shared/contract/events';
 import type { Connection } from './connection.ts';
-import { send, sendTogether, write } from './deliver.ts';
+import { send, sendTogether, type Window, write, writeWaiting } from './deliver.ts';
 import { metrics } from './events.ts';
 import { countLimited, type Guard } from './guard.ts';
 import { timeAck } from './latencies.ts';
@@ -25,11 +25,9 @@ const ACK_GATHER_PART = 1 / 4;
 const ACK_GATHER_DRAINING_PART = 1 / 2;
 const ACK_GATHER_DRAINING_MS = 5;
 
-export type FrameContext = {
+export type FrameContext = Window & {
   slot: () => number;
   lease: () => string;
-  windowEntries: number;
-  windowBytes: number;
   sendPath: SendPath;
   log: GatewayLog;
   guard: Pick<Guard, 'frames'>;
@@ -173,7 +171,7 @@ function reject(connection: Connection, id: string, { code, message, retryAfterM
 /** The message of an `error` where seq or gen of an ack or nack can't be, undefined where they can. */
 function refusedPlace(connection: Connection, seq: number, gen: number): string | undefined {
   if (gen !== connection.gen) return `gen ${gen} is not the inbox's, ${connection.gen}`;
-  if (seq >= connection.expect) return `seq ${seq} was never sent: the last is ${connection.expect - 1}`;
+  if (seq > connection.written) return `seq ${seq} was never sent: the last is ${connection.written}`;
   return undefined;
 }
 
@@ -186,10 +184,12 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
   if (seq <= connection.acked) return;
   connection.ackPosition = connection.takeAck(seq);
   timeAck(connection, Date.now());
+  writeWaiting(connection, { ...context, now: Date.now });
   const draining = !connection.drained || connection.behind || seq <= (connection.drainedAt ?? 0);
   // All that was written: what comes next waits for this ack, and the end of a backlog is what a device that goes away again waits for.
   const enough =
-    seq - connection.ackPublished >= context.windowEntries * (draining ? ACK_GATHER_DRAINING_PART : ACK_GATHER_PART) ||
+    seq - connection.ackPublished >=
+      context.prefetchEntries * (draining ? ACK_GATHER_DRAINING_PART : ACK_GATHER_PART) ||
     (draining && connection.unacked.length === 0);
   if (connection.ackScheduled && enough) flushAck(connection, context);
   else if (!connection.ackScheduled) {
@@ -200,7 +200,8 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
       setTimeout(flushAck, ms, connection, context);
     }
   }
-  if (connection.behind && connection.unackedBytes <= context.windowBytes / 2) {
+  const { unacked, unackedBytes } = connection;
+  if (connection.behind && unackedBytes <= context.windowBytes / 2 && unacked.length <= context.windowEntries / 2) {
     connection.behind = false;
     flushAck(connection, context);
     context.refill(connection, 'window');

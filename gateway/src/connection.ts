@@ -10,6 +10,8 @@ const TYPING_EACH_MS = 100;
 
 /** One frame that was written and not yet acked. */
 export type Unacked = { seq: number; position: number; bytes: number };
+/** An entry, and whether it may have been sent to the device before. */
+export type Taken = { seq: number; entry: EntryText; replayed: boolean };
 
 /**
  * What the gateway knows of one connection: where it is in its inbox, and nothing of what others know. 5,000 to 20,000 of them
@@ -32,10 +34,14 @@ export class Connection {
   /** Generation and place in it. Undefined until the inbox is known: before the welcome. */
   gen: number | undefined;
   acked = 0;
-  /** The seq that is written next. */
+  /** The seq that is taken next. */
   expect = 1;
+  /** The last seq that was written. */
+  written = 0;
+  /** Entries between the two: taken in their turn while the device's window was full. Undefined where it has room. */
+  waiting: Taken[] | undefined;
   drained = false;
-  /** Seq at which the backlog ends, known before all of it was written. */
+  /** Seq at which the backlog ends, known before all of it was taken. */
   drainedAt: number | undefined;
   /** Nothing came after user_connected yet: when it was published last. 0 once something came. */
   awaitingSinceMs = 0;
@@ -46,6 +52,7 @@ export class Connection {
   /** Entries that came before their turn, by seq. */
   held: Map<number, { entry: EntryText; gapFrom: number | undefined; replayed: boolean }> | undefined;
   unacked: Unacked[] = [];
+  /** Of what was taken and not acked, whether it is written or waits. */
   unackedBytes = 0;
   /** Position that was sent at the seq `acked`, 0 where that was a gap: proves to Redis that both mean the same entry. */
   ackPosition = 0;
@@ -87,6 +94,8 @@ export class Connection {
     this.ackPublished = acked;
     this.ackPosition = 0;
     this.expect = acked + 1;
+    this.written = acked;
+    this.waiting = undefined;
     this.held = undefined;
     this.unacked = [];
     this.unackedBytes = 0;

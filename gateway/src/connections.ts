@@ -21,6 +21,11 @@ const ASSERT_ROUNDS = 10;
 const ASSERT_ROUND_MS = 1_000;
 /** Bytes that a socket may hold beyond its window (receipts, presence …) before its reader is too slow to keep. */
 const MAX_BUFFERED_EXTRA_BYTES = 1024 * 1024;
+/**
+ * What waits for the windows of all connections together: beyond it entries stay in Redis until their own window has room. Looked at in each
+ * sweep, so that what comes within one may come on top.
+ */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Closed sockets are given this long to take their `bye` and answer the close. */
 const CLOSE_GRACE_MS = 500;
 
@@ -42,6 +47,7 @@ export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #timers: NodeJS.Timeout[] = [];
   #opened = 0;
+  #waitingBytes = 0;
   #round = 0;
 
   constructor(options: ConnectionsOptions) {
@@ -67,6 +73,8 @@ export class Connections {
     this.addresses.opened(connection.address);
     metrics.connections.set(this.all.size);
   }
+
+  readonly crowded = (): boolean => this.#waitingBytes > MAX_WAITING_BYTES;
 
   anySocket(): Socket | undefined {
     for (const { socket } of this.all.values()) return socket;
@@ -116,8 +124,10 @@ export class Connections {
 
   /** Ends a session. Lost, it expires by itself: nobody asserts it. */
   abandoned(connection: Connection): void {
-    const { user, device, id } = connection;
-    const event = { t: 'user_disconnected' as const, user, device, conn: id, slot: this.slotNumber(), at: Date.now() };
+    const { user, device, id, gen, written } = connection;
+    const at = { conn: id, slot: this.slotNumber(), at: Date.now() };
+    const sent = gen === undefined ? {} : { sent: { gen, seq: written } };
+    const event = { t: 'user_disconnected' as const, user, device, ...at, ...sent };
     this.#options.log.event(event).catch(countLost);
   }
 
@@ -188,7 +198,9 @@ export class Connections {
 
   #sweep(): void {
     const now = Date.now();
+    this.#waitingBytes = 0;
     for (const connection of this.all.values()) {
+      if (connection.waiting) this.#waitingBytes += connection.unackedBytes;
       if (connection.gapSinceMs !== 0 && now - connection.gapSinceMs >= GAP_MS) this.refill(connection, 'gap');
       if (connection.awaitingSinceMs !== 0 && now - connection.awaitingSinceMs >= ANSWER_MS)
         this.#publishConnected(connection);

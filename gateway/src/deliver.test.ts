@@ -3,7 +3,7 @@ import type { OutgoingOp } from '@restante/shared/contract/events';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Connection } from './connection.ts';
-import { createDeliver, type DeliverOptions } from './deliver.ts';
+import { createDeliver, type DeliverOptions, writeWaiting } from './deliver.ts';
 import { type TestSocket, testConnection } from './test-socket.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -21,15 +21,19 @@ let connection: Connection;
 let socket: TestSocket;
 let asked: string[];
 let give: (...ops: (OutgoingOp | [OutgoingOp, string[]])[]) => void;
+const WINDOW = 10;
+const PREFETCH = 20;
 const WINDOW_BYTES = 2000;
 
 function open(options: Partial<DeliverOptions> = {}): void {
   ({ connection, socket } = testConnection());
   asked = [];
   const deliver = createDeliver(new Map([['c1', connection]]), {
-    windowEntries: 10,
+    windowEntries: WINDOW,
+    prefetchEntries: PREFETCH,
     windowBytes: WINDOW_BYTES,
     now: () => 1234,
+    crowded: () => false,
     answerCall: () => false,
     welcome: (_, gen, acked, tail) => asked.push(`welcome ${gen} ${acked} ${tail}`),
     refill: ({ expect }, reason) => asked.push(`refill from ${expect}: ${reason}`),
@@ -90,11 +94,12 @@ describe('entries', () => {
     expect(connection).toMatchObject({ gapSinceMs: 0, held: undefined });
   });
 
-  it('are held up to the window, the rest is asked for again', () => {
+  it('are held as many as are given ahead, the rest is asked for again', () => {
+    open({ windowBytes: 100_000 });
     give(delivered(2, 30));
-    expect(connection.held?.size).toBe(10);
+    expect(connection.held?.size).toBe(PREFETCH);
     give(delivered(1, 1));
-    expect(seqs()).toEqual(run(1, 11));
+    expect(connection.expect).toBe(1 + PREFETCH + 1);
   });
 
   it('of another generation are dropped, and the next sweep asks', () => {
@@ -111,6 +116,93 @@ describe('entries', () => {
   it('of a connection that is not here are dropped', () => {
     give([{ t: 'deliver', conn: 'other', gen: 1, q: 1, e: [0], r: 0 }, [entry(1)]]);
     expect(socket.take()).toEqual([]);
+  });
+});
+
+describe('a window that is full', () => {
+  beforeEach(() => open({ windowBytes: 100_000 }));
+  const ack = (seq: number, nowMs = 0) => {
+    const position = connection.takeAck(seq);
+    const refill = ({ expect }: Connection, reason: string) => asked.push(`refill from ${expect}: ${reason}`);
+    writeWaiting(connection, { windowEntries: WINDOW, now: () => nowMs, refill });
+    return position;
+  };
+
+  it('keeps what comes next until acks make room, in order, and says drained behind it', () => {
+    give(delivered(1, 14), gap(15, 17), delivered(18, 18), drained(18));
+    expect(seqs()).toEqual(run(1, WINDOW));
+    expect(connection).toMatchObject({ written: 10, expect: 19, behind: false, gapSinceMs: 0, drained: false });
+    expect(ack(3)).toBe(300);
+    expect(seqs()).toEqual([11, 12, 13]);
+    ack(12);
+    expect(socket.take()).toMatchObject([
+      { seq: 14 },
+      { t: 'gap', from: 15, seq: 17 },
+      { seq: 18 },
+      { t: 'drained', seq: 18 },
+    ]);
+    expect(connection).toMatchObject({ written: 18, waiting: undefined });
+    ack(18);
+    expect(connection).toMatchObject({ unackedBytes: 0, unacked: [] });
+  });
+
+  it('does not take what waits for something missing', () => {
+    give(delivered(1, 10), delivered(12, 13));
+    expect(connection).toMatchObject({ expect: 11, gapSinceMs: 1234, waiting: undefined });
+    give(delivered(11, 11));
+    expect(connection).toMatchObject({ expect: 14, gapSinceMs: 0 });
+    ack(10);
+    expect(seqs()).toEqual(run(1, 13));
+  });
+
+  it('counts what waits in the window of bytes', () => {
+    open();
+    give(delivered(1, 18));
+    expect(connection.behind).toBe(true);
+    expect(connection.unackedBytes).toBeLessThanOrEqual(WINDOW_BYTES);
+    expect(connection.expect).toBeGreaterThan(WINDOW + 1);
+  });
+
+  it('keeps nothing beyond it where the gateway keeps as much as it may', () => {
+    open({ windowBytes: 100_000, crowded: () => true });
+    give(delivered(1, 14));
+    expect(seqs()).toEqual(run(1, WINDOW));
+    expect(connection).toMatchObject({ behind: true, expect: WINDOW + 1, waiting: undefined });
+  });
+
+  it('shows no message whose ttl ran out while it waited: what stands in its place is asked for', () => {
+    const lasting = messageEntry(
+      {
+        t: 'send',
+        from: 'bob',
+        conversation: 'dm:alice:bob',
+        id: 'short',
+        body: '"ttlSeconds":1,',
+        ttlSeconds: 60,
+        at: 1,
+      },
+      1200,
+      1,
+    );
+    give(delivered(1, 11), [{ t: 'deliver', conn: 'c1', gen: 1, q: 12, e: [0], r: 0 }, [lasting]], delivered(13, 13));
+    seqs();
+    ack(10, 60_001);
+    expect(seqs()).toEqual([11]);
+    expect(asked).toEqual(['refill from 12: expired']);
+    expect(connection).toMatchObject({ expect: 12, written: 11, waiting: undefined });
+    give(gap(12, 12), delivered(13, 13));
+    expect(seqs()).toEqual([12, 13]);
+    ack(13);
+    expect(connection.unackedBytes).toBe(0);
+  });
+
+  it('is left behind by a reset, and a connection that was acked past by HTTP begins anew', () => {
+    give(delivered(1, 14), { t: 'reset', conn: 'c1', gen: 1, acked: 10, tail: 14 });
+    expect(asked).toEqual([]);
+    give({ t: 'reset', conn: 'c1', gen: 1, acked: 11, tail: 14 });
+    expect(asked).toEqual(['close 4000 acked beyond what this connection has: connect again']);
+    give({ t: 'reset', conn: 'c1', gen: 2, acked: 1, tail: 4 });
+    expect(connection).toMatchObject({ waiting: undefined, written: 1, expect: 2 });
   });
 });
 
@@ -298,26 +390,33 @@ it('writes every entry once, in order, whatever is lost, repeated or out of orde
       open();
       let last = 0;
       const look = () => {
+        writeWaiting(connection, { windowEntries: WINDOW, now: () => 0, refill: () => {} });
         for (const { t, seq, from } of socket.take()) {
           if (t === 'drained') continue;
           expect(t === 'gap' ? from : seq).toBe(last + 1);
           last = seq!;
           if (acks) connection.takeAck(last);
         }
+        expect(connection.unacked.length).toBeLessThanOrEqual(WINDOW);
       };
       for (const { from, length, gap: isGap } of hints) {
         const to = Math.min(40, from + length);
         give(isGap ? gap(from, to) : delivered(from, to));
         look();
       }
-      connection.takeAck(last);
-      connection.behind = false;
+      const ackAll = () => {
+        do {
+          if (last > connection.acked) connection.takeAck(last);
+          look();
+        } while (last > connection.acked || connection.waiting);
+        connection.behind = false;
+      };
+      ackAll();
       for (let refills = 0; connection.expect <= 40; refills++) {
         expect(refills).toBeLessThan(41);
         give(delivered(connection.expect, Math.min(40, connection.expect + 4)), drained(40));
         look();
-        if (last > connection.acked) connection.takeAck(last);
-        connection.behind = false;
+        ackAll();
       }
       expect(last).toBe(40);
       expect(connection.drained).toBe(true);

@@ -1,7 +1,8 @@
-import { type EntryText, entryFrame, entryPosition } from '@restante/shared/contract/entry';
+import { CLOSE } from '@restante/shared/contract/codes';
+import { type EntryText, entryExpired, entryFrame, entryPosition } from '@restante/shared/contract/entry';
 import type { OutgoingOp, OutgoingRecord } from '@restante/shared/contract/events';
 import type { ServerFrame } from '@restante/shared/contract/server-frames';
-import type { Connection } from './connection.ts';
+import type { Connection, Taken } from './connection.ts';
 import { metrics } from './events.ts';
 
 /** A frame to a client. */
@@ -34,10 +35,13 @@ export function sendGathered(connection: Connection): void {
   });
 }
 
-export type DeliverOptions = {
-  windowEntries: number;
-  windowBytes: number;
+/** Where the entries of a connection may go: how many the device may have unacked, and how many are kept here until it has room for them. */
+export type Window = { windowEntries: number; prefetchEntries: number; windowBytes: number };
+
+export type DeliverOptions = Window & {
   now: () => number;
+  /** Whether what waits for windows in all is as much as this process keeps. */
+  crowded(): boolean;
   /** The op of a pending HTTP call, which has an address as a connection has. @returns whether it was one */
   answerCall(op: OutgoingOp): boolean;
   welcome(connection: Connection, gen: number, acked: number, tail: number): void;
@@ -86,8 +90,13 @@ function apply(connection: Connection, op: OutgoingOp, entries: readonly EntryTe
     case 'reset':
       connection.awaitingSinceMs = 0;
       if (connection.gen === undefined) return options.welcome(connection, op.gen, op.acked, op.tail);
-      // A repeated record of the generation the connection is in: going back would write entries twice on one connection.
-      if (connection.gen === op.gen) return;
+      if (connection.gen === op.gen) {
+        // Acked by HTTP beyond what was written here: the connection can't leave it out, and must not show it.
+        if (op.acked > connection.written)
+          return options.close(connection, CLOSE.draining.code, 'acked beyond what this connection has: connect again');
+        // A repeated record of the generation the connection is in: going back would write entries twice on one connection.
+        return;
+      }
       metrics.resets.inc();
       connection.goTo(op.gen, op.acked);
       return write(connection, { t: 'reset', gen: op.gen, acked: op.acked, tail: op.tail });
@@ -131,7 +140,7 @@ function sameGeneration(connection: Connection, gen: number, options: DeliverOpt
   return false;
 }
 
-/** Writes an entry in its turn, holds it before its turn, drops it after. `gapFrom`: a gap stands for gapFrom..seq. */
+/** Takes an entry in its turn, holds it before its turn, drops it after. `gapFrom`: a gap stands for gapFrom..seq. */
 function take(
   connection: Connection,
   seq: number,
@@ -142,44 +151,68 @@ function take(
 ): void {
   const first = gapFrom ?? seq;
   if (seq < connection.expect || connection.behind) return;
-  // A gap over what was written in part: it is asked for as it begins here, lest entries be counted twice.
+  // A gap over what was taken in part: it is asked for as it begins here, lest entries be counted twice.
   if (first < connection.expect) return options.refill(connection, 'gap');
   if (first > connection.expect) {
     connection.held ??= new Map();
-    if (connection.held.size < options.windowEntries) connection.held.set(seq, { entry, gapFrom, replayed });
+    if (connection.held.size < options.prefetchEntries) connection.held.set(seq, { entry, gapFrom, replayed });
     if (connection.gapSinceMs === 0) connection.gapSinceMs = options.now();
     return;
   }
-  writeEntry(connection, seq, entry, replayed, options);
-}
-
-function writeEntry(
-  connection: Connection,
-  seq: number,
-  entry: EntryText,
-  replayed: boolean,
-  options: DeliverOptions,
-): void {
-  const bytes = entry.length;
-  // Beyond the window in bytes nothing is taken; acks make room, and a refill then starts from what was really written.
-  if (connection.unacked.length > 0 && connection.unackedBytes + bytes > options.windowBytes) {
+  const full = connection.waiting !== undefined || connection.unacked.length >= options.windowEntries;
+  const beyondBytes = connection.unacked.length > 0 && connection.unackedBytes + entry.length > options.windowBytes;
+  // Beyond the window in bytes nothing is taken; acks make room, and a refill then starts from what was really taken.
+  if (beyondBytes || (full && options.crowded())) {
     connection.behind = true;
     connection.held = undefined;
     return;
   }
-  send(connection, entryFrame(entry, seq, connection.gen!, replayed));
-  connection.unacked.push({ seq, position: entryPosition(entry), bytes });
-  connection.unackedBytes += bytes;
+  connection.unackedBytes += entry.length;
   connection.expect = seq + 1;
   connection.awaitingSinceMs = 0;
+  const taken = { seq, entry, replayed };
+  if (!full) return writeEntry(connection, taken);
+  connection.waiting ??= [];
+  connection.waiting.push(taken);
+}
+
+function writeEntry(connection: Connection, { seq, entry, replayed }: Taken): void {
+  send(connection, entryFrame(entry, seq, connection.gen!, replayed));
+  connection.unacked.push({ seq, position: entryPosition(entry), bytes: entry.length });
+  connection.written = seq;
   metrics.entriesOut.inc();
 }
 
-/** Whether some of the backlog, whose end is known, was neither written nor left for want of room. */
+/** Writes what waits, as far as the acks have made room in the window. */
+export function writeWaiting(
+  connection: Connection,
+  { windowEntries, now, refill }: Pick<DeliverOptions, 'windowEntries' | 'now' | 'refill'>,
+): void {
+  const { waiting } = connection;
+  if (!waiting) return;
+  const nowMs = now();
+  let count = 0;
+  for (; count < waiting.length && connection.unacked.length < windowEntries; count++) {
+    const taken = waiting[count]!;
+    if (entryExpired(taken.entry, nowMs)) {
+      // Its ttl ran out while it waited: Redis shows a gap in its place. What is asked for is written at once, for there is room.
+      for (const { entry } of waiting.splice(count)) connection.unackedBytes -= entry.length;
+      connection.expect = taken.seq;
+      refill(connection, 'expired');
+      break;
+    }
+    writeEntry(connection, taken);
+  }
+  if (count === waiting.length) connection.waiting = undefined;
+  else waiting.splice(0, count);
+  tellDrained(connection);
+}
+
+/** Whether some of the backlog, whose end is known, was neither taken nor left for want of room. */
 const lacksBacklog = ({ drainedAt, expect, behind }: Connection): boolean =>
   drainedAt !== undefined && expect <= drainedAt && !behind;
 
-/** After entries were written: those that were held and whose turn it is now, then the end of the backlog. */
+/** After entries were taken: those that were held and whose turn it is now, then the end of the backlog. */
 function settle(connection: Connection, options: DeliverOptions): void {
   const held = connection.held;
   if (held) {
@@ -191,9 +224,13 @@ function settle(connection: Connection, options: DeliverOptions): void {
     if (held.size === 0) connection.held = undefined;
   }
   if (!connection.held && !lacksBacklog(connection)) connection.gapSinceMs = 0;
-  if (!connection.drained && connection.drainedAt !== undefined && connection.expect > connection.drainedAt) {
-    connection.drained = true;
-    connection.awaitingSinceMs = 0;
-    write(connection, { t: 'drained', seq: connection.drainedAt, gen: connection.gen! });
-  }
+  tellDrained(connection);
+}
+
+/** Once, when all of the backlog is written. */
+function tellDrained(connection: Connection): void {
+  if (connection.drained || connection.drainedAt === undefined || connection.written < connection.drainedAt) return;
+  connection.drained = true;
+  connection.awaitingSinceMs = 0;
+  write(connection, { t: 'drained', seq: connection.drainedAt, gen: connection.gen! });
 }

@@ -147,7 +147,7 @@ function callOf(event: UserEvent, inbox: Inbox): ScriptCall | undefined {
     case 'user_connected':
       return inbox.replayCall(event.user, event.conn, false);
     case 'user_disconnected':
-      return inbox.disconnectCall(event.user, event.conn);
+      return inbox.disconnectCall(event.user, event.conn, event.sent);
     case 'acked':
       return inbox.ackCall(event.user, event);
     case 'refill':

@@ -79,6 +79,15 @@ export function entryPlace(entry: EntryText): { conversation: string; position: 
     : { conversation, position: Number(position) };
 }
 
+const TTL = /"ttlSeconds":(\d+)[,}]/;
+const SENT_AT = /"sentAt":(\d+)[,}]/;
+
+/** Whether an entry's own ttl has run out at `nowMs`. In a body these names have their quotes escaped. */
+export function entryExpired(entry: EntryText, nowMs: number): boolean {
+  const ttlSeconds = TTL.exec(entry)?.[1];
+  return ttlSeconds !== undefined && Number(SENT_AT.exec(entry)?.[1]) + Number(ttlSeconds) * 1000 <= nowMs;
+}
+
 /** The frame that a device gets for an entry. `replayed` is a message's alone. */
 export function entryFrame(entry: EntryText, seq: number, gen: number, replayed: boolean): string {
   const head = `{"seq":${seq},"gen":${gen},`;

@@ -93,7 +93,13 @@ export const userEvent = z.discriminatedUnion('t', [
     /** An entry that the device's last connections all left alone unacked: it goes to the dead letters (decision 16). */
     poison: z.object({ gen: z.int(), seq: z.int() }).optional(),
   }),
-  z.object({ t: z.literal('user_disconnected'), ...session, at: z.int() }),
+  z.object({
+    t: z.literal('user_disconnected'),
+    ...session,
+    at: z.int(),
+    /** Up to where the socket was written to: what was released beyond it was not sent. */
+    sent: z.object({ gen: z.int(), seq: z.int() }).optional(),
+  }),
   z.object({ t: z.literal('acked'), ...session, gen: z.int(), seq: z.int(), position: z.int() }),
   z.object({ t: z.literal('nacked'), ...session, gen: z.int(), seq: z.int(), position: z.int(), reason: z.string() }),
   /** Replay again from `from` on, the first seq that the gateway has not written to this connection. */

@@ -151,8 +151,9 @@ export class Inbox {
     return this.#call('nack', user, [nack.device, nack.conn, nack.gen, nack.seq, nack.position, mark ? 1 : 0]);
   }
 
-  disconnectCall(user: string, conn: string): ScriptCall {
-    return this.#call('disconnect', user, [conn]);
+  /** @param sent up to where the socket was written to, of all that was released to it; undefined where nobody knows */
+  disconnectCall(user: string, conn: string, sent?: { gen: number; seq: number }): ScriptCall {
+    return this.#call('disconnect', user, [conn, sent?.gen ?? '', sent?.seq ?? '']);
   }
 
   refillCall(user: string, conn: string, gen: number, from: number): ScriptCall {

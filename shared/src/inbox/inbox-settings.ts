@@ -14,6 +14,7 @@ export const INBOX_SETTINGS = [
   'INBOX_MAX_ENTRIES',
   'INBOX_MAX_BYTES',
   'WINDOW_ENTRIES',
+  'PREFETCH_ENTRIES',
   'DEVICE_RETENTION_SECONDS',
   'DEVICES_PER_USER',
 ] as const satisfies SettingName[];

@@ -7,6 +7,10 @@ import { POISON_RULE } from './scripts.ts';
 
 type InboxSettings = SettingsOf<(typeof REDIS_SETTINGS)[number] | (typeof INBOX_SETTINGS)[number]>;
 
+/** How many unacked entries a gateway is given of one inbox: what the device's own window takes, at least. */
+export const prefetchOf = (settings: SettingsOf<'WINDOW_ENTRIES' | 'PREFETCH_ENTRIES'>): number =>
+  Math.max(settings.WINDOW_ENTRIES, settings.PREFETCH_ENTRIES);
+
 /** The inboxes, and the store that they are in: `ready` of the store says when it is there. */
 export function openInbox(settings: InboxSettings, logger: Logger): { redis: RedisStore; inbox: Inbox } {
   const redis = new RedisStore({
@@ -20,7 +24,8 @@ export function openInbox(settings: InboxSettings, logger: Logger): { redis: Red
     retentionSeconds: settings.INBOX_RETENTION_SECONDS,
     maxEntries: settings.INBOX_MAX_ENTRIES,
     maxBytes: settings.INBOX_MAX_BYTES,
-    windowEntries: settings.WINDOW_ENTRIES,
+    // What a gateway is given; it gives the device WINDOW_ENTRIES of them at a time.
+    windowEntries: prefetchOf(settings),
     deviceRetentionSeconds: settings.DEVICE_RETENTION_SECONDS,
     maxDevices: settings.DEVICES_PER_USER,
     poison: POISON_RULE,

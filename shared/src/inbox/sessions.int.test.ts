@@ -155,6 +155,17 @@ describe('disconnect', () => {
     expect(await rig.replay('c-d1')).toMatchObject({ page: { firstSeq: 2, high: 3, tail: 4, live: true } });
   });
 
+  it('notes no more than its gateway says that it wrote, in the generation that it means', async () => {
+    const gen = await rig.wholeWith('d1');
+    await rig.enqueue([1, 2, 3]);
+    await rig.disconnect('c-d1', { gen, seq: 2 });
+    await rig.live('d1');
+    expect(await rig.replay('c-d1', true)).toMatchObject({ page: { firstSeq: 1, high: 2 } });
+    await rig.disconnect('c-d1', { gen: gen + 1, seq: 2 });
+    await rig.live('d1');
+    expect(await rig.replay('c-d1', true)).toMatchObject({ page: { firstSeq: 1, high: 3 } });
+  });
+
   it('names an entry that was alone unacked at the end of the last connections, once they were enough', async () => {
     const gen = await rig.wholeWith('d1');
     await rig.enqueue([1]);

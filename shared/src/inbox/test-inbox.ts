@@ -159,8 +159,8 @@ export class InboxRig {
     return this.one(parseAckIds, this.inbox.ackIdsCall(this.user, device, ids));
   }
 
-  disconnect(conn: string) {
-    return this.one(parseDisconnect, this.inbox.disconnectCall(this.user, conn));
+  disconnect(conn: string, sent?: { gen: number; seq: number }) {
+    return this.one(parseDisconnect, this.inbox.disconnectCall(this.user, conn, sent));
   }
 
   refill(conn: string, gen: number, from: number) {

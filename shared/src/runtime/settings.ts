@@ -155,7 +155,16 @@ export const SETTINGS = {
   INBOX_MAX_ENTRIES: setting(integer(1, 10_000_000), '100000', 'entries in one inbox'),
   INBOX_MAX_BYTES: setting(integer(1024, 2 ** 32), '67108864', 'bytes in one inbox'),
   WINDOW_ENTRIES: setting(integer(1, 10000), '256', 'unacknowledged entries on one connection'),
-  WINDOW_BYTES: setting(integer(65536, 2 ** 28), '1048576', 'unacknowledged bytes on one connection'),
+  PREFETCH_ENTRIES: setting(
+    integer(1, 10000),
+    '1024',
+    'entries of one inbox that its gateway is given before they are acknowledged; WINDOW_ENTRIES of them are on the connection',
+  ),
+  WINDOW_BYTES: setting(
+    integer(65536, 2 ** 28),
+    '1048576',
+    'unacknowledged bytes of one connection, on it or waiting for its window',
+  ),
   DEDUPE_SECONDS: setting(integer(60, 365 * DAY), `${7 * DAY}`, 'how long a (sender, id) is remembered'),
   DEDUPE_REREAD_SECONDS: setting(
     integer(1, 365 * DAY),
