@@ -8,6 +8,9 @@ import { TokenBucket } from './rate-limit.ts';
 import { SendPath } from './send.ts';
 import { type TestSocket, testConnection } from './test-socket.ts';
 
+/** A machine that does much else may be slow. */
+const WITHIN = { timeout: 20_000 };
+
 /** A log whose answers come when the test says so. */
 class TestLog {
   readonly events: UserEvent[] = [];
@@ -201,7 +204,7 @@ describe('ack', () => {
 
   it('goes to the log once for several, with the position that was sent at that seq', async () => {
     for (const seq of [1, 2, 4]) frame({ t: 'ack', seq, gen: 1 });
-    await vi.waitFor(() => expect(log.events).toHaveLength(1));
+    await vi.waitFor(() => expect(log.events).toHaveLength(1), WITHIN);
     expect(log.events[0]).toEqual({
       t: 'acked',
       user: 'alice',
@@ -258,7 +261,7 @@ describe('ack', () => {
 
   it('of what is acked already is no news', async () => {
     frame({ t: 'ack', seq: 3, gen: 1 });
-    await vi.waitFor(() => expect(log.events).toHaveLength(1));
+    await vi.waitFor(() => expect(log.events).toHaveLength(1), WITHIN);
     for (const seq of [3, 2, 0]) frame({ t: 'ack', seq, gen: 1 });
     await settled();
     expect(log.events).toHaveLength(1);

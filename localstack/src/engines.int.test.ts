@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createDynamo, writeAll } from '@restante/shared/runtime/dynamo';
+import { ensureTables } from '@restante/shared/runtime/tables';
 import { Cluster, Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { startDynamo } from './dynamo-engine.ts';
 import type { Engine } from './engine.ts';
 import { startKafka } from './kafka-engine.ts';
@@ -60,6 +62,24 @@ it('Kafka and DynamoDB that are killed come back on their ports with their topic
   await expect(prepareStores({ ...env, INCOMING_PARTITIONS: '7' })).rejects.toThrow(
     'incoming_messages has 4 partitions',
   );
+});
+
+it('DynamoDB moves what was written from its log to its file while it runs', async () => {
+  const dataDir = join(dir, 'checkpointed');
+  const dynamo = await startDynamo({ dataDir });
+  running.push(dynamo);
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' });
+  const client = createDynamo({ endpoint: dynamo.url, region: 'us-east-1' });
+  await ensureTables(client);
+  const items = Array.from({ length: 500 }, (_, i) => ({
+    conversation: { S: 'dm:alice:bob' },
+    position: { N: `${i}` },
+    entry: { S: 'x'.repeat(2000) },
+  }));
+  await writeAll(client, 'messages', items);
+  const size = () => statSync(join(dataDir, 'shared-local-instance.db')).size;
+  await vi.waitFor(() => expect(size()).toBeGreaterThan(500 * 2000), { timeout: 30_000, interval: 100 });
+  client.destroy();
 });
 
 it('a Redis Cluster of three serves keys of every slot', async () => {

@@ -4,6 +4,9 @@ import { describe, expect, test, vi } from 'vitest';
 import type { ConsumerSession } from './consumer-session.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 
+/** A machine that does much else may be slow. */
+const WITHIN = { timeout: 20_000 };
+
 /** A generation of one partition whose committed offset is `start`, and what it asked of kafkajs. */
 function generationFrom(start: number, options: Partial<GenerationOptions> = {}) {
   const handled: number[] = [];
@@ -69,7 +72,7 @@ describe('Generation', () => {
     const { fetched, handled, resolved, commits, generation } = generationFrom(5);
     await fetched(5, 7);
     await fetched(8, 8);
-    await vi.waitFor(() => expect(commits.at(-1)).toBe('9'));
+    await vi.waitFor(() => expect(commits.at(-1)).toBe('9'), WITHIN);
     expect(handled).toEqual([5, 6, 7, 8]);
     expect(resolved).toEqual(['7', '8']);
     expect(generation.lag()).toEqual(new Map([[0, 991]]));
@@ -81,7 +84,7 @@ describe('Generation', () => {
     expect(seeks).toEqual([50]);
     expect(resolved).toEqual([]);
     await fetched(50, 60);
-    await vi.waitFor(() => expect(handled).toEqual([50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]));
+    await vi.waitFor(() => expect(handled).toEqual([50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]), WITHIN);
     expect(resolved).toEqual(['60']);
   });
 
@@ -91,7 +94,7 @@ describe('Generation', () => {
     await fetched(2, 5);
     expect(seeks).toEqual([4]);
     await fetched(4, 5);
-    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2, 3, 4, 5]));
+    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2, 3, 4, 5]), WITHIN);
   });
 
   test('where kafkajs can not begin where it should, those records are gone: said so, and gone on', async () => {
@@ -99,7 +102,7 @@ describe('Generation', () => {
     for (let i = 0; i < 4; i++) await fetched(20, 21);
     expect(seeks).toEqual([10, 10, 10]);
     expect(jumped).toHaveBeenCalledExactlyOnceWith('topic', 0, 10, 20);
-    await vi.waitFor(() => expect(handled).toEqual([20, 21]));
+    await vi.waitFor(() => expect(handled).toEqual([20, 21]), WITHIN);
   });
 
   test('a log that begins anew below what was consumed is another log, and nothing of it is handled', async () => {
@@ -112,7 +115,7 @@ describe('Generation', () => {
   test('discarded or frozen, it takes nothing, and a discarded one commits nothing', async () => {
     const discarded = generationFrom(0, { commitIntervalMs: 3_600_000 });
     await discarded.fetched(0, 3);
-    await vi.waitFor(() => expect(discarded.handled).toEqual([0, 1, 2, 3]));
+    await vi.waitFor(() => expect(discarded.handled).toEqual([0, 1, 2, 3]), WITHIN);
     discarded.generation.discard();
     await discarded.fetched(4, 5);
     expect(discarded.resolved).toEqual(['3']);
@@ -128,8 +131,8 @@ describe('Generation', () => {
   test('frozen before a join, it commits at once what is done', async () => {
     const { generation, fetched, handled, commits } = generationFrom(0, { commitIntervalMs: 3_600_000 });
     await fetched(0, 3);
-    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2, 3]));
-    await vi.waitFor(() => expect(generation.lag().get(0)).toBe(996));
+    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2, 3]), WITHIN);
+    await vi.waitFor(() => expect(generation.lag().get(0)).toBe(996), WITHIN);
     expect(commits).toEqual([]);
     generation.freeze();
     expect(commits).toEqual(['4']);
@@ -150,7 +153,7 @@ describe('Generation', () => {
     // Held back by us, it is not stuck.
     expect(generation.behind(new Map([[0, 2000]])).size).toBe(0);
     release();
-    await vi.waitFor(() => expect(session.resume).toHaveBeenCalledExactlyOnceWith(0));
+    await vi.waitFor(() => expect(session.resume).toHaveBeenCalledExactlyOnceWith(0), WITHIN);
     expect(generation.behind(new Map([[0, 2000]]))).toEqual(new Map([[0, 21]]));
   });
 });

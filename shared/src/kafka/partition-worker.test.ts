@@ -4,6 +4,9 @@ import { describe, expect, test, vi } from 'vitest';
 import type { BatchHandler, LogRecord } from './log-record.ts';
 import { PartitionWorker, type WorkerOptions } from './partition-worker.ts';
 
+/** A machine that does much else may be slow. */
+const WITHIN = { timeout: 20_000 };
+
 const records = (...offsets: number[]): LogRecord[] =>
   offsets.map((offset) => ({ offset, key: null, value: Buffer.from(`${offset}`), timestamp: 0, headers: {} }));
 
@@ -42,12 +45,12 @@ describe('PartitionWorker', () => {
       return { durable: Promise.resolve() };
     });
     worker.push(records(0));
-    await vi.waitFor(() => expect(batches).toEqual([[0]]));
+    await vi.waitFor(() => expect(batches).toEqual([[0]]), WITHIN);
     worker.push(records(1, 2, 3));
     worker.push(records(4, 5, 6, 7, 8, 9, 10, 11, 12));
     gate.resolve();
-    await vi.waitFor(() => expect(batches).toEqual([[0], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [11, 12]]));
-    await vi.waitFor(() => expect(worker.committable()).toBe(13));
+    await vi.waitFor(() => expect(batches).toEqual([[0], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [11, 12]]), WITHIN);
+    await vi.waitFor(() => expect(worker.committable()).toBe(13), WITHIN);
     expect(worker.idle).toBe(true);
   });
 
@@ -62,11 +65,11 @@ describe('PartitionWorker', () => {
       { maxBatchRecords: 1 },
     );
     worker.push(records(0, 1, 2, 3));
-    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2, 3]));
+    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2, 3]), WITHIN);
     expect(worker.committable()).toBe(1);
     expect(worker.idle).toBe(false);
     slow.resolve();
-    await vi.waitFor(() => expect(worker.committable()).toBe(4));
+    await vi.waitFor(() => expect(worker.committable()).toBe(4), WITHIN);
     expect(worker.idle).toBe(true);
   });
 
@@ -82,8 +85,8 @@ describe('PartitionWorker', () => {
       { maxBatchRecords: 1 },
     );
     worker.push(records(0, 1, 2));
-    await vi.waitFor(() => expect(worker.retrying).toBe(true));
-    await vi.waitFor(() => expect(worker.committable()).toBe(3));
+    await vi.waitFor(() => expect(worker.retrying).toBe(true), WITHIN);
+    await vi.waitFor(() => expect(worker.committable()).toBe(3), WITHIN);
     expect(handled).toEqual([0, 1, 1, 1, 2]);
     expect(worker.retrying).toBe(false);
   });
@@ -99,10 +102,10 @@ describe('PartitionWorker', () => {
       { maxBatchRecords: 1 },
     );
     worker.push(records(0, 1, 2));
-    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2]));
+    await vi.waitFor(() => expect(handled).toEqual([0, 1, 2]), WITHIN);
     expect(worker.committable()).toBe(1);
     fails = false;
-    await vi.waitFor(() => expect(worker.committable()).toBe(3));
+    await vi.waitFor(() => expect(worker.committable()).toBe(3), WITHIN);
     expect(handled).toEqual([0, 1, 2, 1]);
   });
 
@@ -121,7 +124,7 @@ describe('PartitionWorker', () => {
       { maxBatchRecords: 1 },
     );
     worker.push(records(0, 1));
-    await vi.waitFor(() => expect(handled).toEqual([0]));
+    await vi.waitFor(() => expect(handled).toEqual([0]), WITHIN);
     const finished = vi.fn();
     const discarded = worker.discard().then(finished);
     expect(aborted).toHaveBeenCalled();
@@ -144,7 +147,7 @@ describe('PartitionWorker', () => {
     await Promise.resolve();
     expect(handle).not.toHaveBeenCalled();
     gate.resolve();
-    await vi.waitFor(() => expect(worker.committable()).toBe(1));
+    await vi.waitFor(() => expect(worker.committable()).toBe(1), WITHIN);
   });
 
   test('whatever fails and however slowly, every record is handled, first in order, and one batch at a time', async () => {
@@ -179,7 +182,7 @@ describe('PartitionWorker', () => {
             { maxBatchRecords: size },
           );
           worker.push(records(...outcomes.keys()));
-          await vi.waitFor(() => expect(worker.committable()).toBe(outcomes.length), { timeout: 5000, interval: 2 });
+          await vi.waitFor(() => expect(worker.committable()).toBe(outcomes.length), { timeout: 5000, interval: 2 }, WITHIN);
           expect(first).toEqual([...outcomes.keys()]);
           expect(worker.unfinishedBytes).toBe(0);
           await worker.discard();

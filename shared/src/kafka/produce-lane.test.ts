@@ -4,6 +4,9 @@ import { describe, expect, test, vi } from 'vitest';
 import { KafkaOutcomeUnknownError, KafkaRecordError, KafkaUnavailableError } from './errors.ts';
 import { type LaneContext, ProduceLane } from './produce-lane.ts';
 
+/** A machine that does much else may be slow. */
+const WITHIN = { timeout: 20_000 };
+
 /** What one attempt does: it is told the values of the batch, and resolves or rejects. */
 type Attempt = (values: string[]) => Promise<void>;
 
@@ -48,17 +51,19 @@ describe('ProduceLane', () => {
       });
     });
     const first = [push('a'), push('b')];
-    await vi.waitFor(() => expect(batches).toEqual([['a', 'b']]));
+    await vi.waitFor(() => expect(batches).toEqual([['a', 'b']]), WITHIN);
     const second = [push('c')];
     await Promise.resolve();
     second.push(push('d'));
     answer();
     await Promise.all(first);
-    await vi.waitFor(() =>
-      expect(batches).toEqual([
-        ['a', 'b'],
-        ['c', 'd'],
-      ]),
+    await vi.waitFor(
+      () =>
+        expect(batches).toEqual([
+          ['a', 'b'],
+          ['c', 'd'],
+        ]),
+      WITHIN,
     );
     answer();
     await Promise.all(second);
@@ -86,7 +91,7 @@ describe('ProduceLane', () => {
       if (attempts.length <= 3) throw error('REQUEST_TIMED_OUT');
     });
     const sent = [push('a'), push('b')];
-    await vi.waitFor(() => expect(attempts.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(attempts.length).toBeGreaterThan(0), WITHIN);
     sent.push(push('c'));
     await Promise.all(sent);
     expect(attempts).toEqual([['a', 'b'], ['a', 'b'], ['a', 'b'], ['a', 'b'], ['c']]);
