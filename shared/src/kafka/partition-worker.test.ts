@@ -182,7 +182,7 @@ describe('PartitionWorker', () => {
             { maxBatchRecords: size },
           );
           worker.push(records(...outcomes.keys()));
-          await vi.waitFor(() => expect(worker.committable()).toBe(outcomes.length), { timeout: 5000, interval: 2 }, WITHIN);
+          await vi.waitFor(() => expect(worker.committable()).toBe(outcomes.length), { ...WITHIN, interval: 2 });
           expect(first).toEqual([...outcomes.keys()]);
           expect(worker.unfinishedBytes).toBe(0);
           await worker.discard();
