@@ -15,7 +15,9 @@ export function startCpuMeter(host: ServerHost): (messages: number) => CpuFigure
   const startedAt = performance.now();
   const before = new Map(host.measured().map(({ pid }) => [pid, cpuSeconds([pid])]));
   const own = process.cpuUsage();
+  host.costs?.begin(host.measured());
   return (messages) => {
+    host.costs?.end(messages);
     const seconds = (performance.now() - startedAt) / 1000;
     const { user, system } = process.cpuUsage(own);
     const cpuMicros: Record<string, number> = {};

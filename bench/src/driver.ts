@@ -1,3 +1,4 @@
+import type { EngineCounts } from './cost-meter.ts';
 import type { ServerHost } from './server-host.ts';
 
 /** What a system under test does for the workloads: the same work for each, so that the figures compare. */
@@ -29,6 +30,8 @@ export type Driver = {
   stored?(): number;
   /** Where there are groups: one of them. `send` resolves when every member's queue has the message. */
   group?: { make(members: readonly string[]): Promise<void>; send(text: string): Promise<void> };
+  /** What the engines were given so far, for `--costs`. */
+  engineCounts?: EngineCounts;
   /** Bytes that the store of queued messages takes, by kind, where the process's RSS doesn't tell. */
   storeBytes?(): Promise<Record<string, number>>;
 };

@@ -34,6 +34,8 @@ of its own. Run nothing else meanwhile: the load generator shares the machine.
   --keep                keeps data and logs, under --scratch DIR
   --report a.json,b.json   no run: the tables and plot of earlier ones
   --profile DIR         each of our processes writes its CPU profile there; where the time went is printed
+  --costs               W1, W2 and W4 of this system: what a message costs each process in system calls (strace),
+                        bytes allocated and requests; figures of time in the same run tell nothing
   --install-peers       installs the peers: Debian packages (as root) and NATS (by Go)
 
 Exit code: 0 all ran, 1 some did not, 2 usage.`;
@@ -60,6 +62,7 @@ function readOptions() {
       keep: { type: 'boolean', default: false },
       report: { type: 'string' },
       profile: { type: 'string' },
+      costs: { type: 'boolean', default: false },
       'install-peers': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -97,7 +100,7 @@ function jobsOf(options: Options): JobSpec[] {
         system,
         workload,
         params,
-        env: profileEnv(options.profile),
+        env: { ...profileEnv(options.profile), ...(options.costs ? costEnv(options.scratch) : {}) },
         extraSeconds: known?.extraSeconds?.(params) ?? 0,
       }));
   });
@@ -110,6 +113,13 @@ function profileEnv(folder: string | undefined): Record<string, string> {
   return {
     NODE_OPTIONS: `--import ${new URL('./profile-hook.js', import.meta.url).href}`,
     BENCH_PROFILE_DIR: resolve(folder),
+  };
+}
+
+function costEnv(scratch: string): Record<string, string> {
+  return {
+    NODE_OPTIONS: `--import ${new URL('./cost-hook.js', import.meta.url).href}`,
+    BENCH_COST_DIR: resolve(scratch, 'costs'),
   };
 }
 

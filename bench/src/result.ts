@@ -1,3 +1,4 @@
+import type { Costs } from './cost-meter.ts';
 import type { CpuFigures } from './cpu-meter.ts';
 import type { Sample } from './flatness.ts';
 import type { Counters } from './recorder.ts';
@@ -11,6 +12,7 @@ export type Result = {
   startMs?: number;
   figures?: Record<string, number>;
   cpu?: CpuFigures;
+  costs?: Costs;
   counters?: Counters;
   /** What a soak saw, window by window. */
   series?: Sample[];

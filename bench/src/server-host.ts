@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { CostMeter } from './cost-meter.ts';
 import { endProcess, isAlive, portOpen, sleep, startTime } from './processes.ts';
 
 /** Whose memory and CPU a process is: ours, an engine's beneath us, or a peer's server. */
@@ -21,6 +22,8 @@ export type SpawnOptions = {
 /** A private folder and the servers of one workload, which surely end: their pids are on file for the parent. */
 export class ServerHost {
   readonly folder: string;
+  /** Counts what happens while CPU is measured, where that was asked for. */
+  costs: CostMeter | undefined;
   readonly #started: Started[] = [];
   #adopted: Measured[] = [];
 

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { CostMeter } from './cost-meter.ts';
 import { DRIVERS } from './drivers/all.ts';
 import { sleep } from './processes.ts';
 import type { Result } from './result.ts';
@@ -36,7 +37,14 @@ try {
   await driver.start();
   result.startMs = Date.now() - startedAt;
   result.versions = await driver.versions();
+  const { BENCH_COST_DIR: costs } = job.env;
+  if (costs !== undefined && driver.engineCounts) {
+    mkdirSync(costs, { recursive: true });
+    host.costs = new CostMeter(costs, driver.engineCounts);
+  }
   Object.assign(result, await workload.run(driver, host, job.params, (line) => process.send?.(line)));
+  const counted = await host.costs?.costs();
+  if (counted !== undefined) result.costs = counted;
 } catch (error) {
   result.error = String((error as Error).stack ?? error).slice(0, 800);
 }

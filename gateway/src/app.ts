@@ -84,7 +84,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       startSlotReader({ kafka, topic: TOPICS.outgoing, partition, handle: onRecords, logger, onLost: () => {} }),
     onLost: () => connections.drain(CLOSE.draining.code, 'the gateway starts over', config.DRAIN_MS),
   });
-  const window: Window = {
+  const window: Omit<Window, 'crowded'> = {
     windowEntries: config.WINDOW_ENTRIES,
     prefetchEntries: prefetchOf(config),
     windowBytes: config.WINDOW_BYTES,
@@ -108,6 +108,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
     slot: connections.slotNumber,
     lease: () => slot.current()?.lease ?? '',
     ...window,
+    crowded: connections.crowded,
     sendPath,
     log,
     guard,
@@ -117,8 +118,8 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   connections.onText = (connection, text) => onFrame(connection, text, frameContext);
   const deliver = createDeliver(connections.all, {
     ...window,
-    now: Date.now,
     crowded: connections.crowded,
+    now: Date.now,
     answerCall: (op) => calls.answer(op),
     welcome: connections.welcome,
     refill: connections.refill,

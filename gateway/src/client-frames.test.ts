@@ -40,6 +40,7 @@ let socket: TestSocket;
 let context: FrameContext;
 let refills: string[];
 let thrownOut: number[];
+let crowded = false;
 /** Frames that are neither sends nor acks, which a connection may send at once. */
 const FRAMES = 20;
 
@@ -48,6 +49,7 @@ function begin(burst = 1000): void {
   log = new TestLog();
   refills = [];
   thrownOut = [];
+  crowded = false;
   const gatewayLog = log as unknown as GatewayLog;
   context = {
     slot: () => 3,
@@ -55,6 +57,7 @@ function begin(burst = 1000): void {
     windowEntries: 256,
     prefetchEntries: 256,
     windowBytes: 1000,
+    crowded: () => crowded,
     sendPath: new SendPath(gatewayLog, { perSecond: 1, burst, ofAllPerSecond: 1_000_000 }),
     log: gatewayLog,
     refill: ({ expect: from }, reason) => refills.push(`${from} ${reason}`),
@@ -276,6 +279,20 @@ describe('ack', () => {
     expect(refills).toEqual(['6 window']);
     expect(log.events).toMatchObject([{ t: 'acked', seq: 3 }]);
     expect(connection.behind).toBe(false);
+  });
+
+  it('of less than half a window asks for no more while the gateway keeps all that it may for others', () => {
+    connection.behind = true;
+    connection.expect = 202;
+    connection.written = 201;
+    connection.unacked = Array.from({ length: 200 }, (_, i) => ({ seq: i + 2, position: i + 2, bytes: 1 }));
+    connection.unackedBytes = 200;
+    crowded = true;
+    frame({ t: 'ack', seq: 50, gen: 1 });
+    expect(refills).toEqual([]);
+    crowded = false;
+    frame({ t: 'ack', seq: 51, gen: 1 });
+    expect(refills).toEqual(['202 window']);
   });
 });
 

@@ -2,7 +2,7 @@ import { type ClientFrame, parseClientFrame } from '@restante/shared/contract/cl
 import { CLOSE, ERROR_CODES } from '@restante/shared/contract/codes';
 import type { UserEvent } from '@restante/shared/contract/events';
 import type { Connection } from './connection.ts';
-import { send, sendTogether, type Window, write, writeWaiting } from './deliver.ts';
+import { hasRoomAgain, send, sendTogether, type Window, write, writeWaiting } from './deliver.ts';
 import { metrics } from './events.ts';
 import { countLimited, type Guard } from './guard.ts';
 import { timeAck } from './latencies.ts';
@@ -200,8 +200,7 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
       setTimeout(flushAck, ms, connection, context);
     }
   }
-  const { unacked, unackedBytes } = connection;
-  if (connection.behind && unackedBytes <= context.windowBytes / 2 && unacked.length <= context.windowEntries / 2) {
+  if (hasRoomAgain(connection, context)) {
     connection.behind = false;
     flushAck(connection, context);
     context.refill(connection, 'window');

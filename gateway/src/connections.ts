@@ -5,7 +5,7 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import { Addresses } from './addresses.ts';
 import { countLost, flushAck, publishAck } from './client-frames.ts';
 import type { Connection, Socket } from './connection.ts';
-import { sendGathered, write } from './deliver.ts';
+import { hasRoomAgain, sendGathered, type Window, write } from './deliver.ts';
 import { metrics } from './events.ts';
 import type { Guard } from './guard.ts';
 import type { GatewayLog } from './log.ts';
@@ -29,13 +29,11 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Closed sockets are given this long to take their `bye` and answer the close. */
 const CLOSE_GRACE_MS = 500;
 
-export type ConnectionsOptions = {
+export type ConnectionsOptions = Omit<Window, 'crowded'> & {
   inbox: Inbox;
   log: GatewayLog;
   slot: SlotHolder;
   logger: Logger;
-  windowEntries: number;
-  windowBytes: number;
   heartbeatSeconds: number;
   guard: Pick<Guard, 'threwOut'>;
 };
@@ -45,6 +43,7 @@ export class Connections {
   readonly all = new Map<string, Connection>();
   readonly addresses = new Addresses();
   readonly #options: ConnectionsOptions;
+  readonly #window: Window;
   readonly #timers: NodeJS.Timeout[] = [];
   #opened = 0;
   #waitingBytes = 0;
@@ -52,6 +51,7 @@ export class Connections {
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
+    this.#window = { ...options, crowded: this.crowded };
   }
 
   start(): void {
@@ -205,6 +205,11 @@ export class Connections {
       if (connection.awaitingSinceMs !== 0 && now - connection.awaitingSinceMs >= ANSWER_MS)
         this.#publishConnected(connection);
       if (connection.expiresAtMs <= now) this.#expire(connection);
+      // Acks ask for more by themselves; what others left free does not.
+      if (hasRoomAgain(connection, this.#window)) {
+        connection.behind = false;
+        this.refill(connection, 'window');
+      }
       const full = connection.behind || connection.unacked.length >= this.#options.windowEntries;
       if (full && !connection.stalled) metrics.windowStalls.inc();
       connection.stalled = full;

@@ -36,12 +36,16 @@ export function sendGathered(connection: Connection): void {
 }
 
 /** Where the entries of a connection may go: how many the device may have unacked, and how many are kept here until it has room for them. */
-export type Window = { windowEntries: number; prefetchEntries: number; windowBytes: number };
+export type Window = {
+  windowEntries: number;
+  prefetchEntries: number;
+  windowBytes: number;
+  /** Whether what waits for windows in all is as much as this process keeps. */
+  crowded(): boolean;
+};
 
 export type DeliverOptions = Window & {
   now: () => number;
-  /** Whether what waits for windows in all is as much as this process keeps. */
-  crowded(): boolean;
   /** The op of a pending HTTP call, which has an address as a connection has. @returns whether it was one */
   answerCall(op: OutgoingOp): boolean;
   welcome(connection: Connection, gen: number, acked: number, tail: number): void;
@@ -206,6 +210,12 @@ export function writeWaiting(
   if (count === waiting.length) connection.waiting = undefined;
   else waiting.splice(0, count);
   tellDrained(connection);
+}
+
+/** Whether a connection that was left behind can take entries again: half a window of them where others wait too. */
+export function hasRoomAgain(connection: Connection, { windowEntries, windowBytes, crowded }: Window): boolean {
+  if (!connection.behind || connection.unackedBytes > windowBytes / 2) return false;
+  return connection.unacked.length <= windowEntries / 2 || !crowded();
 }
 
 /** Whether some of the backlog, whose end is known, was neither taken nor left for want of room. */

@@ -3,6 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { TOPICS } from '@restante/shared/contract/events';
+import { createKafka } from '@restante/shared/kafka/client';
+import { logEnds, withAdmin } from '@restante/shared/kafka/topics';
+import { createLogger } from '@restante/shared/runtime/logger';
 import { Redis } from 'ioredis';
 import { SignJWT } from 'jose';
 import type { CreateDriver } from '../driver.ts';
@@ -172,6 +176,22 @@ export const createRestante: CreateDriver = (host, env) => {
         sender.send(`{"t":"send","id":"${id}","conversation":"grp:bench","body":${JSON.stringify(text)}}`);
         await untilInboxes(redis, inGroup, ++toGroup);
       },
+    },
+    async engineCounts() {
+      const brokers = [(run.engines.find(({ name }) => name === 'kafka') as RunFile['engines'][0]).url];
+      const kafka = createKafka({ brokers, clientId: 'bench', logger: createLogger('bench', 'silent') });
+      const records = await withAdmin(kafka, (admin) =>
+        Promise.all(
+          [TOPICS.incoming, TOPICS.userEvents, TOPICS.outgoing].map(async (topic) => {
+            const ends = await logEnds(admin, topic);
+            return [`records of ${topic}`, [...ends.values()].reduce((sum, end) => sum + end, 0)] as const;
+          }),
+        ),
+      );
+      const stats = await redis.info('commandstats');
+      const calls = (name: string) => Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
+      const all = [...stats.matchAll(/^cmdstat_\w+:calls=(\d+)/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+      return { ...Object.fromEntries(records), 'Redis scripts': calls('evalsha'), 'Redis commands': all };
     },
     async storeBytes() {
       const info = await redis.info('memory');

@@ -24,6 +24,7 @@ export function tables(run: Run): string {
     '',
     ...parts,
     ...cpuTable(results),
+    ...costTables(results),
     '### Versions, and what "accepted" promises',
     '',
     ...versionLines(results),
@@ -108,6 +109,28 @@ function cpuTable(results: readonly Result[]): string[] {
     ...lines,
     '',
   ];
+}
+
+/** What a message costs each of our processes, and the engines. */
+function costTables(results: readonly Result[]): string[] {
+  return results.flatMap(({ workload, system, costs }) => {
+    if (costs === undefined) return [];
+    const names = [...new Set(Object.values(costs.processes).flatMap((one) => Object.keys(one)))];
+    return [
+      `### ${workload}, ${system}: what a message costs`,
+      '',
+      row(['process', ...names]),
+      row(['---', ...names.map(() => '---')]),
+      ...Object.entries(costs.processes).map(([process, one]) =>
+        row([process, ...names.map((name) => `${one[name] ?? '–'}`)]),
+      ),
+      '',
+      Object.entries(costs.engines)
+        .map(([what, count]) => `${what}: ${count}`)
+        .join(', '),
+      '',
+    ];
+  });
 }
 
 function versionLines(results: readonly Result[]): string[] {
