@@ -35,11 +35,12 @@ export class CostMeter {
   begin(measured: readonly Measured[]): void {
     const ours = measured.filter(({ group }) => group === 'ours');
     const straces = new Map<string, ChildProcess>();
+    const strace = findProgram('strace');
     for (const { name, pid } of ours) {
       rmSync(this.#hookFile(name), { force: true });
       process.kill(pid, 'SIGUSR2');
-      if (findProgram('strace') === undefined) continue;
-      straces.set(name, spawn('strace', ['-f', '-c', '-o', this.#straceFile(name), '-p', String(pid)]));
+      if (strace === undefined) continue;
+      straces.set(name, spawn(strace, ['-f', '-c', '-o', this.#straceFile(name), '-p', String(pid)]));
     }
     this.#running = { ours, straces, before: this.#counts() };
   }
