@@ -12,6 +12,9 @@ export function sweepJobs(quick: boolean): JobSpec[] {
   return [
     ...[200, 1_000, 5_000].map((users) => job('W1', `users=${users}`, { ...short, users: quick ? users / 10 : users })),
     ...[500, 5_000, 50_000].map((size) => job('W3', `backlog=${size}`, { sizes: [quick ? size / 10 : size] })),
+    ...[10, 100, 1_000].map((members) =>
+      job('W7', `members=${members}`, { members, online: members / 10, ...(quick ? { messages: 10 } : {}) }),
+    ),
     ...[1, 2, 4].map((gateways) => job('W2', `gateways=${gateways}`, short, { GATEWAYS: String(gateways) })),
     ...[1, 4, 16].map((partitions) =>
       job('W2', `partitions=${partitions}`, short, {
