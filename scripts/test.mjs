@@ -29,30 +29,30 @@ const runs = inCluster
   : given.length > 0
     ? [{ args: given }]
     : [...PROJECTS.map((project) => ({ args: ['--project', project] })), cluster(CORE)];
-const total = { passed: 0, failed: 0, names: [] };
+const total = { passed: 0, failures: [] };
 for (const [index, { args, env }] of runs.entries()) {
   const file = join(reports, `${index}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
   const { code } = await run('vitest', ['run', ...reporters, ...args], { env });
   const counts = countsOf(file, code);
   total.passed += counts.passed;
-  total.failed += counts.failed;
-  total.names.push(...counts.names);
+  total.failures.push(...counts.failures);
 }
-if (total.passed + total.failed === 0) say('no test ran');
-for (const name of total.names) say(name);
-say(`${total.passed} passed, ${total.failed} failed`);
-process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+const failed = total.failures.length;
+if (total.passed + failed === 0) say('no test ran');
+for (const failure of total.failures) say(failure);
+say(`${total.passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 && total.passed > 0 ? 0 : 1;
 
 /** A file that could not even be loaded has no tests to count, so it counts as a failure itself; so does a run that fails otherwise. */
 function countsOf(file, code) {
   try {
     const report = JSON.parse(readFileSync(file, 'utf8'));
-    const names = report.testResults.flatMap(failuresOf);
-    if (names.length === 0 && code !== 0) names.push(`vitest ended with code ${code} and names no failure`);
-    return { passed: report.numPassedTests, failed: names.length, names };
+    const failures = report.testResults.flatMap(failuresOf);
+    if (failures.length === 0 && code !== 0) failures.push(`vitest ended with code ${code} and names no failure`);
+    return { passed: report.numPassedTests, failures };
   } catch (error) {
-    return { passed: 0, failed: 1, names: [`vitest has left no report: ${error.message}`] };
+    return { passed: 0, failures: [`vitest has left no report: ${error.message}`] };
   }
 }
 

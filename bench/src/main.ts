@@ -100,26 +100,25 @@ function jobsOf(options: Options): JobSpec[] {
         system,
         workload,
         params,
-        env: { ...profileEnv(options.profile), ...(options.costs ? costEnv(options.scratch) : {}) },
+        env: hookEnv(options),
         extraSeconds: known?.extraSeconds?.(params) ?? 0,
       }));
   });
   return options.sweeps ? [...jobs, ...sweepJobs(options.quick)] : jobs;
 }
 
-/** The launcher hands it on to the services, which write their profile when they end. */
-function profileEnv(folder: string | undefined): Record<string, string> {
-  if (folder === undefined) return {};
+/** What is loaded into the services, and where it leaves what it found; the launcher hands it on to them. */
+function hookEnv({ profile, costs, scratch }: Pick<Options, 'profile' | 'costs' | 'scratch'>): Record<string, string> {
+  const load = (hook: string) => `--import ${new URL(hook, import.meta.url).href}`;
+  const hooks = [
+    ...(profile === undefined ? [] : [load('./profile-hook.js')]),
+    ...(costs ? [load('./cost-hook.js')] : []),
+  ];
+  if (hooks.length === 0) return {};
   return {
-    NODE_OPTIONS: `--import ${new URL('./profile-hook.js', import.meta.url).href}`,
-    BENCH_PROFILE_DIR: resolve(folder),
-  };
-}
-
-function costEnv(scratch: string): Record<string, string> {
-  return {
-    NODE_OPTIONS: `--import ${new URL('./cost-hook.js', import.meta.url).href}`,
-    BENCH_COST_DIR: resolve(scratch, 'costs'),
+    NODE_OPTIONS: hooks.join(' '),
+    ...(profile === undefined ? {} : { BENCH_PROFILE_DIR: resolve(profile) }),
+    ...(costs ? { BENCH_COST_DIR: resolve(scratch, 'costs') } : {}),
   };
 }
 

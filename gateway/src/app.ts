@@ -22,7 +22,7 @@ import { PendingCalls } from './calls.ts';
 import { type FrameContext, onFrame } from './client-frames.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
-import { createDeliver, type Window } from './deliver.ts';
+import { createDeliver } from './deliver.ts';
 import { serveDemo } from './demo.ts';
 import { metrics } from './events.ts';
 import { Guard } from './guard.ts';
@@ -84,17 +84,14 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
       startSlotReader({ kafka, topic: TOPICS.outgoing, partition, handle: onRecords, logger, onLost: () => {} }),
     onLost: () => connections.drain(CLOSE.draining.code, 'the gateway starts over', config.DRAIN_MS),
   });
-  const window: Omit<Window, 'crowded'> = {
-    windowEntries: config.WINDOW_ENTRIES,
-    prefetchEntries: prefetchOf(config),
-    windowBytes: config.WINDOW_BYTES,
-  };
   const connections = new Connections({
     inbox,
     log,
     slot,
     logger,
-    ...window,
+    windowEntries: config.WINDOW_ENTRIES,
+    prefetchEntries: prefetchOf(config),
+    windowBytes: config.WINDOW_BYTES,
     heartbeatSeconds: config.HEARTBEAT_SECONDS,
     guard,
   });
@@ -107,8 +104,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   const frameContext: FrameContext = {
     slot: connections.slotNumber,
     lease: () => slot.current()?.lease ?? '',
-    ...window,
-    crowded: connections.crowded,
+    ...connections.window,
     sendPath,
     log,
     guard,
@@ -117,8 +113,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   };
   connections.onText = (connection, text) => onFrame(connection, text, frameContext);
   const deliver = createDeliver(connections.all, {
-    ...window,
-    crowded: connections.crowded,
+    ...connections.window,
     now: Date.now,
     answerCall: (op) => calls.answer(op),
     welcome: connections.welcome,

@@ -183,8 +183,9 @@ function onAck(connection: Connection, { seq, gen }: Extract<ClientFrame, { t: '
   }
   if (seq <= connection.acked) return;
   connection.ackPosition = connection.takeAck(seq);
-  timeAck(connection, Date.now());
-  writeWaiting(connection, { ...context, now: Date.now });
+  const nowMs = Date.now();
+  timeAck(connection, nowMs);
+  writeWaiting(connection, context, nowMs);
   const draining = !connection.drained || connection.behind || seq <= (connection.drainedAt ?? 0);
   // All that was written: what comes next waits for this ack, and the end of a backlog is what a device that goes away again waits for.
   const enough =

@@ -43,7 +43,8 @@ export class Connections {
   readonly all = new Map<string, Connection>();
   readonly addresses = new Addresses();
   readonly #options: ConnectionsOptions;
-  readonly #window: Window;
+  /** How far its connections are written to: the same for all who write to them. */
+  readonly window: Window;
   readonly #timers: NodeJS.Timeout[] = [];
   #opened = 0;
   #waitingBytes = 0;
@@ -51,7 +52,9 @@ export class Connections {
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
-    this.#window = { ...options, crowded: this.crowded };
+    const { windowEntries, prefetchEntries, windowBytes } = options;
+    const crowded = () => this.#waitingBytes > MAX_WAITING_BYTES;
+    this.window = { windowEntries, prefetchEntries, windowBytes, crowded };
   }
 
   start(): void {
@@ -73,8 +76,6 @@ export class Connections {
     this.addresses.opened(connection.address);
     metrics.connections.set(this.all.size);
   }
-
-  readonly crowded = (): boolean => this.#waitingBytes > MAX_WAITING_BYTES;
 
   anySocket(): Socket | undefined {
     for (const { socket } of this.all.values()) return socket;
@@ -206,7 +207,7 @@ export class Connections {
         this.#publishConnected(connection);
       if (connection.expiresAtMs <= now) this.#expire(connection);
       // Acks ask for more by themselves; what others left free does not.
-      if (hasRoomAgain(connection, this.#window)) {
+      if (hasRoomAgain(connection, this.window)) {
         connection.behind = false;
         this.refill(connection, 'window');
       }

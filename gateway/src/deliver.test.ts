@@ -124,7 +124,7 @@ describe('a window that is full', () => {
   const ack = (seq: number, nowMs = 0) => {
     const position = connection.takeAck(seq);
     const refill = ({ expect }: Connection, reason: string) => asked.push(`refill from ${expect}: ${reason}`);
-    writeWaiting(connection, { windowEntries: WINDOW, now: () => nowMs, refill });
+    writeWaiting(connection, { windowEntries: WINDOW, refill }, nowMs);
     return position;
   };
 
@@ -390,7 +390,7 @@ it('writes every entry once, in order, whatever is lost, repeated or out of orde
       open();
       let last = 0;
       const look = () => {
-        writeWaiting(connection, { windowEntries: WINDOW, now: () => 0, refill: () => {} });
+        writeWaiting(connection, { windowEntries: WINDOW, refill: () => {} }, 0);
         for (const { t, seq, from } of socket.take()) {
           if (t === 'drained') continue;
           expect(t === 'gap' ? from : seq).toBe(last + 1);

@@ -190,11 +190,11 @@ function writeEntry(connection: Connection, { seq, entry, replayed }: Taken): vo
 /** Writes what waits, as far as the acks have made room in the window. */
 export function writeWaiting(
   connection: Connection,
-  { windowEntries, now, refill }: Pick<DeliverOptions, 'windowEntries' | 'now' | 'refill'>,
+  { windowEntries, refill }: Pick<DeliverOptions, 'windowEntries' | 'refill'>,
+  nowMs: number,
 ): void {
   const { waiting } = connection;
   if (!waiting) return;
-  const nowMs = now();
   let count = 0;
   for (; count < waiting.length && connection.unacked.length < windowEntries; count++) {
     const taken = waiting[count]!;
