@@ -6,7 +6,7 @@ import { committed, logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
-import { RoamingClient } from './support/roaming-client.ts';
+import { ordered, RoamingClient } from './support/roaming-client.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** Everything of ours is restarted in turn, in order (SIGTERM), under load: nothing is lost, nothing out of order. */
@@ -82,7 +82,8 @@ test('a rolling restart of all services under load', async () => {
     expect(receivers.map(({ received }) => received.size)).toEqual(sent.map((ids) => ids.length));
   }, SOON);
   receivers.forEach(({ received }, i) => {
-    expect([...received]).toEqual(sent[i]);
+    expect([...received].sort()).toEqual(sent[i]!.toSorted());
+    expect(ordered(senders[i]!, received)).toEqual(ordered(senders[i]!, sent[i]!));
   });
   const zoe = await TestClient.drained({
     url: stack.gatewayUrls[0]!,
@@ -90,7 +91,9 @@ test('a rolling restart of all services under load', async () => {
     device: 'phone',
     token: await stack.token('zoe'),
   });
-  expect(zoe.messages.map(({ id }) => id)).toEqual(away);
+  const came = zoe.messages.map(({ id }) => id);
+  expect(came.toSorted()).toEqual(away.toSorted());
+  expect(ordered(senders[0]!, came)).toEqual(ordered(senders[0]!, away));
   await zoe.close();
   for (const client of [...senders, ...receivers]) expect(client.rules.violations).toEqual([]);
 

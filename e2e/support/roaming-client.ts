@@ -1,11 +1,13 @@
 import { TestClient } from './client.ts';
+import type { Frame } from './frames.ts';
 import { DeviceRules } from './protocol-rules.ts';
 
 const RETRY_MS = 200;
 
 /**
  * A device that stays connected as an app does: it goes to the next gateway when its socket closes, after `reconnectAfterMs` where it was told,
- * and sends again, in order, what nobody has answered. Its rules hold all its connections against PROTOCOL.md.
+ * and sends again, in order, what nobody has answered, and after `retryAfterMs` what was refused for now. Its rules hold all its connections
+ * against PROTOCOL.md.
  */
 export class RoamingClient {
   readonly user: string;
@@ -18,6 +20,8 @@ export class RoamingClient {
   readonly byes: { code: number; reconnectAfterMs: number; closed: number }[] = [];
   /** Ids of messages, in the order of their first coming. */
   readonly received: Set<string>;
+  /** Ids that were refused for now, as `overloaded` where the log took long: sent again, they come behind what was sent meanwhile. */
+  readonly refused = new Set<string>();
   readonly #urls: readonly string[];
   readonly #token: string;
   /** Sent and not accepted yet, oldest first. */
@@ -79,6 +83,7 @@ export class RoamingClient {
           if (frame.t === 'message') this.received.add(String(frame.id));
           if (frame.t === 'welcome' || frame.t === 'reset') this.generations.add(Number(frame.gen));
           if (frame.t === 'accepted') this.#outbox.delete(String(frame.id));
+          if (frame.t === 'rejected') this.#sendAgain(frame);
         },
       }).catch(() => undefined);
       if (!client) {
@@ -97,10 +102,24 @@ export class RoamingClient {
     }
   }
 
+  #sendAgain({ id, retryable, code, retryAfterMs }: Frame): void {
+    if (retryable !== true) throw new Error(`${this.user}: ${String(id)} was refused for good: ${String(code)}`);
+    this.refused.add(String(id));
+    setTimeout(() => {
+      const to = this.#outbox.get(String(id));
+      if (to !== undefined) this.#write(String(id), to);
+    }, Number(retryAfterMs));
+  }
+
   #write(id: string, to: string): void {
     const client = this.#client;
     if (client?.socket.readyState === client?.socket.OPEN) client?.send({ t: 'send', id, to, body: `body of ${id}` });
   }
+}
+
+/** What the recipient has, and what it was sent, each without what was refused in between: the rest has its order. */
+export function ordered(sender: RoamingClient, ids: Iterable<string>): string[] {
+  return [...ids].filter((id) => !sender.refused.has(id));
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

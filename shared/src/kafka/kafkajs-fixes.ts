@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import { kafkaErrorType } from './errors.ts';
 import { replaceCodec } from './kafkajs-codec.ts';
 
 /** Faults of kafkajs 2.2.4, the last release, that no option of its own avoids. Each fix wraps one method, and says what for. */
@@ -10,6 +11,7 @@ export function fixKafkajs(): void {
   fixRequestQueue((require('kafkajs/src/network/requestQueue/index.js') as { prototype: RequestQueue }).prototype);
   fixConnection((require('kafkajs/src/network/connection.js') as { prototype: Connection }).prototype);
   replaceCodec();
+  fixConsumerGroup((require('kafkajs/src/consumer/consumerGroup.js') as { prototype: ConsumerGroup }).prototype);
   fixBrokerPool((require('kafkajs/src/cluster/brokerPool.js') as { prototype: BrokerPool }).prototype);
 }
 
@@ -89,5 +91,28 @@ function fixBrokerPool(prototype: BrokerPool): void {
   prototype.removeBroker = function (this: BrokerPool, address: Address) {
     if (Object.keys(this.brokers).length > 1) removeBroker.call(this, address);
     else this.metadataExpireAt = null;
+  };
+}
+
+type ConsumerGroup = {
+  joinAndSync: () => Promise<void>;
+  retrier: (attempt: (bail: (error: unknown) => void) => Promise<void>) => Promise<void>;
+};
+
+/**
+ * A coordinator that still reads its part of the offsets topic, as on the first use of a fresh Kafka or after it moved,
+ * answers a join by an error that crashes the consumer (#1779), though the protocol calls it retriable. It is asked again.
+ */
+function fixConsumerGroup(prototype: ConsumerGroup): void {
+  const { joinAndSync } = prototype;
+  prototype.joinAndSync = function (this: ConsumerGroup) {
+    return this.retrier(async (bail) => {
+      try {
+        await joinAndSync.call(this);
+      } catch (error) {
+        if (kafkaErrorType(error) === 'GROUP_LOAD_IN_PROGRESS') throw error;
+        bail(error);
+      }
+    });
   };
 }
