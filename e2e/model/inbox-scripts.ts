@@ -144,8 +144,9 @@ function liveHint(
 
 export function windowEnd(inbox: Inbox, device: DeviceName): number {
   const cursor = inbox.cursors[device] ?? inbox.base;
-  // An entry that a device died of is sent alone, so that the poison rule can tell which it was (decision 16).
-  const window = inbox.suspects[device]?.seq === cursor + 1 ? 1 : WINDOW;
+  // An entry that a device may have died of twice is sent alone, so that the poison rule can tell which it was (decision 16).
+  const suspect = inbox.suspects[device];
+  const window = suspect?.seq === cursor + 1 && suspect.ends > 1 ? 1 : WINDOW;
   return Math.max(cursor, inbox.base) + window;
 }
 

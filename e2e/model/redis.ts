@@ -18,7 +18,7 @@ export type Inbox = {
   seen: Record<DeviceName, number>;
   /** Seqs beyond the cursor that count as acked once what is before them is: by id over HTTP, or nacked. */
   beyond: Record<DeviceName, Record<number, 'acked' | 'nacked'>>;
-  suspects: Record<DeviceName, { seq: number; connections: number; since: number }>;
+  suspects: Record<DeviceName, { seq: number; ends: number; connections: number; since: number }>;
   /** Last position enqueued from each source partition (decision 8). */
   lastEnqueued: Record<number, number>;
   /** Up to where the cap took entries unacked, and how far that goes in each conversation. */

@@ -93,15 +93,16 @@ export function disconnect(world: World, at: Script, asker: Asker): void {
 }
 
 /**
- * Counts the connections that ended with one entry alone unacked. Where more were under way, the entry at the head is
- * suspected, and goes alone to the next connection (decision 16).
+ * Counts the connections that ended with one entry alone unacked. The entry at the head of two that ended, whatever else was under
+ * way, is suspected, and goes alone to the next (decision 16).
  */
 function suspect(at: Script, inbox: Inbox, session: Session, cursor: number): void {
   const seq = cursor + 1;
   if (at.now - session.since < POISON_CONNECTION_TICKS || (session.sent ?? 0) < seq) return;
   const before = inbox.suspects[session.device];
-  const known = before?.seq === seq ? before : { seq, connections: 0, since: at.now };
+  const known = before?.seq === seq ? before : { seq, ends: 0, connections: 0, since: at.now };
   inbox.suspects[session.device] = known;
+  known.ends++;
   if (session.sent === seq) known.connections++;
 }
 

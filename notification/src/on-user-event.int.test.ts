@@ -247,8 +247,10 @@ describe('an entry that a device can not process', () => {
   });
 
   it('is found by the ends of its connections too', async () => {
-    const gen = await waiting(1);
-    for (let i = 0; i < 2; i++) {
+    const gen = await waiting(2);
+    // By two it is suspected and sent alone from then on, by two more it is known.
+    for (let i = 0; i < 4; i++) {
+      expect(letters()).toEqual([]);
       await on(connected(), { t: 'user_disconnected', ...session(), at: 1 });
       await rig.connect('d1');
     }

@@ -33,7 +33,7 @@ class NotedProducer extends BatchingProducer {
 
 /** Notification without its consumer and its due worker, on the engines of the integration tests. */
 export class NotificationRig {
-  readonly rig = new InboxRig();
+  readonly rig = new InboxRig({ poison: { connections: 2, connectionMs: 0, spanMs: 0 } });
   readonly dynamo = createDynamo({ endpoint: process.env.DYNAMODB_ENDPOINT, region: 'us-east-1' });
   readonly producer = new NotedProducer({
     kafka: testKafka(),

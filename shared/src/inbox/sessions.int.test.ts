@@ -2,10 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InboxRig } from './test-inbox.ts';
 
 const rig = new InboxRig();
+/** Every connection of it lasted long enough to count. */
+const lasting = new InboxRig({ poison: { connections: 2, connectionMs: 0, spanMs: 0 } });
 const strict = new InboxRig({ poison: { connections: 3, connectionMs: 60_000, spanMs: 120_000 } });
 
-beforeAll(() => Promise.all([rig.ready(), strict.ready()]));
-afterAll(() => Promise.all([rig.close(), strict.close()]));
+beforeAll(() => Promise.all([rig.ready(), lasting.ready(), strict.ready()]));
+afterAll(() => Promise.all([rig.close(), lasting.close(), strict.close()]));
 
 const sessionNames = async (of = rig) => Object.keys(await of.store.client.hgetall(of.keys().sessions)).sort();
 
@@ -167,11 +169,36 @@ describe('disconnect', () => {
   });
 
   it('names an entry that was alone unacked at the end of the last connections, once they were enough', async () => {
-    const gen = await rig.wholeWith('d1');
-    await rig.enqueue([1]);
-    expect(await rig.disconnect('c-d1')).toBeUndefined();
-    await rig.live('d1');
-    expect(await rig.disconnect('c-d1')).toEqual({ gen, seq: 1 });
+    const gen = await lasting.wholeWith('d1');
+    await lasting.enqueue([1]);
+    expect(await lasting.disconnect('c-d1')).toBeUndefined();
+    await lasting.live('d1');
+    expect(await lasting.disconnect('c-d1')).toEqual({ gen, seq: 1 });
+  });
+
+  it('sends what may be deadly alone, after two connections that ended with it at the head, until it is acked or known to be', async () => {
+    const gen = await lasting.wholeWith('d1');
+    const sent = async () => {
+      await lasting.connect('d1');
+      const replayed = await lasting.replay('c-d1');
+      return replayed.is === 'page' && [replayed.page.firstSeq, replayed.page.entries.length];
+    };
+    await lasting.enqueue([1, 2, 3]);
+    expect(await lasting.disconnect('c-d1')).toBeUndefined();
+    expect(await sent()).toEqual([1, 3]);
+    expect(await lasting.disconnect('c-d1')).toBeUndefined();
+    expect(await sent()).toEqual([1, 1]);
+    expect((await lasting.enqueue([4])).live).toEqual([]);
+    expect(await lasting.ack('d1', gen, 1, 1)).toMatchObject({ page: { firstSeq: 2, entries: { length: 3 }, live: true } });
+
+    for (const found of [undefined, undefined, undefined, { gen, seq: 2 }]) {
+      expect(await lasting.disconnect('c-d1')).toEqual(found);
+      expect((await sent()) || []).toHaveLength(2);
+    }
+    expect(await sent()).toEqual([2, 1]);
+    await lasting.store.client.hset(lasting.keys().meta, 'partial', '1');
+    await lasting.rebuild();
+    expect(await sent()).toEqual([1, 3]);
   });
 
   it('counts only connections that lasted, over a span, that end on the same entry', async () => {

@@ -29,7 +29,8 @@ export const TEST_LIMITS: InboxLimits = {
   windowEntries: 10,
   deviceRetentionSeconds: 3600,
   maxDevices: 3,
-  poison: { connections: 2, connectionMs: 0, spanMs: 0 },
+  // No connection of a test lasts so long.
+  poison: { connections: 2, connectionMs: 3_600_000, spanMs: 0 },
 };
 
 /** The message at a position, from `from`, in its direct conversation with `to`. */

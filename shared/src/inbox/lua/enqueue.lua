@@ -70,7 +70,7 @@ for _, c in ipairs(there) do
   local d = m.devices[s.device]
   if s.mode == 'l' and d and m.tail > (s.sent or 0) then
     -- As many as fit the window are sent, then the session drains; acks release the rest.
-    local to = math.min(m.tail, math.max(d.cursor, m.over) + WINDOW)
+    local to = math.min(m.tail, windowEnd(m, d))
     if s.sent == before and to > before then
       for _, v in ipairs({ conn, s.slot, s.lease, int(before + 1), int(to) }) do reply[#reply + 1] = v end
       s.sent = to

@@ -51,7 +51,7 @@ local function open(newGen)
   return m
 end
 
--- Writes the devices back. skips: seqs beyond the cursor, each with a letter: n nacked, a acked by id.
+-- Writes the devices back. skips: seqs beyond the cursor, each with a letter: n nacked, a acked by id, s suspected (decision 16).
 local function saveDevices(m)
   local parts = {}
   for _, name in ipairs(m.order) do
@@ -79,20 +79,30 @@ local function saveSession(conn, s)
   call('HSET', SESSIONS, conn, s.slot .. ',' .. s.lease .. ',' .. s.device .. ',' .. s.mode .. ',' .. sent .. ',' .. int(s.at) .. ',' .. int(s.since))
 end
 
--- A session of a device ends: what it was sent may come again, and an entry that was alone unacked at its end is counted against.
--- Returns the seq of that entry once it is poison, else nil (decision 16). The caller saves the devices.
+-- Notes of one seq beyond the cursor that a device acked ('a') or nacked ('n') it, or is suspected to die of it ('s').
+local function skip(d, seq, letter)
+  local mark = int(seq) .. letter
+  if not string.find(d.skips, ' ' .. mark .. ' ', 1, true) then d.skips = (d.skips == '' and ' ' or d.skips) .. mark .. ' ' end
+end
+
+local function has(d, seq, letter) return d.skips ~= '' and string.find(d.skips, ' ' .. int(seq) .. letter .. ' ', 1, true) end
+
+-- A session of a device ends: what it was sent may come again. The entry at its head, where it was unacked at the end of two lasting
+-- connections in a row, is sent alone from then on: only what was alone unacked at the end can be counted against (decision 16).
+-- Returns the seq of that entry once it is poison, else nil. The caller saves the devices.
 local function endSession(m, s)
   local d = m.devices[s.device]
   if not d then return nil end
-  d.high = math.max(d.high, s.sent or 0)
-  if s.sent ~= d.cursor + 1 or NOW - s.since < POISON_CONNECTION_MS then return nil end
+  local sent, head = s.sent or 0, d.cursor + 1
+  d.high = math.max(d.high, sent)
+  if sent < head or head <= m.base or NOW - s.since < POISON_CONNECTION_MS then return nil end
   local field = 'poison:' .. s.device
   local seq, count, first = string.match(call('HGET', META, field) or '', '^(%d+),(%d+),(%d+)$')
-  if tonumber(seq) ~= s.sent then seq, count, first = int(s.sent), '0', int(s.since) end
-  count = tonumber(count) + 1
-  call('HSET', META, field, seq .. ',' .. int(count) .. ',' .. first)
+  if tonumber(seq) == head then skip(d, head, 's') else count, first = '0', int(s.since) end
+  count = tonumber(count) + (sent == head and 1 or 0)
+  call('HSET', META, field, int(head) .. ',' .. int(count) .. ',' .. first)
   if count < POISON_CONNECTIONS or NOW - tonumber(first) < POISON_SPAN_MS then return nil end
-  return seq
+  return int(head)
 end
 
 -- All sessions, as a list of {conn, session}. Those that no gateway has asserted for SESSION_MS are a dead gateway's: removed.
@@ -293,12 +303,6 @@ local function moveCursor(m, device, seq)
   if next(passed) then call('PEXPIRE', ACKED, RETENTION_MS) end
 end
 
--- Notes one seq beyond the cursor as acked ('a') or nacked ('n') by a device.
-local function skip(d, seq, letter)
-  local mark = int(seq) .. letter
-  if not string.find(d.skips, ' ' .. mark .. ' ', 1, true) then d.skips = (d.skips == '' and ' ' or d.skips) .. mark .. ' ' end
-end
-
 local function gapText(entry, seq, reason)
   local conversation, position = conversationAndPosition(entry)
   return '{"t":"gap","position":' .. position .. ',"conversation":"' .. conversation .. '","from":' .. int(seq) .. ',"to":' .. int(seq) ..
@@ -310,7 +314,7 @@ local function shown(text, seq, d)
   local expires, at = string.match(text, '^%d+,(%d+),%d+,()')
   local entry = string.sub(text, at)
   if expires ~= '0' and tonumber(expires) <= NOW then return gapText(entry, seq, 'expired') end
-  if d.skips ~= '' and string.find(d.skips, ' ' .. int(seq) .. 'n ', 1, true) then return gapText(entry, seq, 'dead-lettered') end
+  if has(d, seq, 'n') then return gapText(entry, seq, 'dead-lettered') end
   return entry
 end
 
@@ -339,12 +343,15 @@ local function page(m, d, from, max)
   return out, from
 end
 
+-- The last seq that a device may be sent unacked: one alone where it is suspected to die of it.
+local function windowEnd(m, d) return math.max(d.cursor, m.over) + (has(d, d.cursor + 1, 's') and 1 or WINDOW) end
+
 -- The next page of a session, and live at the tail, in one step, so that no entry can fall between the two (decision 14).
 -- Reply: conn, slot, gen, mode, high (up to there it may have been sent before), tail, then the page.
 local function release(m, conn, s, save)
   local d = m.devices[s.device]
   local from = math.max(s.sent or 0, d.cursor)
-  local room = math.max(d.cursor, m.over) + WINDOW - from
+  local room = windowEnd(m, d) - from
   local out, reached = page(m, d, from, math.min(PAGE_ENTRIES, math.max(0, room)))
   s.sent = reached
   s.mode = reached >= m.tail and 'l' or 'd'

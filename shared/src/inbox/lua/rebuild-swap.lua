@@ -43,9 +43,9 @@ while at < count do
 end
 local tail = missing + count
 call('HDEL', META, 'probed', 'probedat')
--- The devices are those of the rows now.
+-- The devices are those of the rows now, and what was counted by seqs of the old generation counts no more.
 for _, field in ipairs(call('HKEYS', META)) do
-  if string.sub(field, 1, 6) == 'start:' then call('HDEL', META, field) end
+  if string.find(field, '^start:') or string.find(field, '^poison:') then call('HDEL', META, field) end
 end
 call('HSET', META, 'gen', ARGV[5], 'store', ARGV[1], 'base', int(missing), 'tail', int(tail), 'bytes', int(bytes), 'partial', '0',
   'devices', ARGV[8], 'over', int(missing), 'overconv', ARGV[7], 'aged', '0', 'tries', '0', 'nextpush', '0', 'urgent', '1')
