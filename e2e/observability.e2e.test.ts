@@ -1,21 +1,29 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parser } from '@prometheus-io/lezer-promql';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TOPICS } from '@restante/shared/contract/events';
+import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
+import { createKafka } from '@restante/shared/kafka/client';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { TestClient } from './support/client.ts';
-import { call } from './support/http.ts';
-import { metricsText } from './support/metrics.ts';
+import { RefusedError, TestClient } from './support/client.ts';
+import { type CallOptions, call } from './support/http.ts';
+import { metricOf, metricsText } from './support/metrics.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 /** What Prometheus makes itself. */
 const OF_PROMETHEUS = new Set(['up']);
-const SECRET_BODY = 'body-that-no-log-may-hold-8c1f';
+/** Short enough for V8 to quote it whole where it is no JSON. */
+const SECRET_BODY = 'unloggable-8c1f';
+const WITHIN = { timeout: 60_000, interval: 50 };
 
 let stack: Stack;
+/** All that was answered, but for the messages themselves. */
+const answers: string[] = [];
 /** Every series name that any service exposes. */
 const exposed = new Set<string>();
 
@@ -36,8 +44,10 @@ const expressions = [
 ];
 
 beforeAll(async () => {
-  stack = await startStack({ gateways: 1, env: { LOG_LEVEL: 'trace' } });
+  stack = await startStack({ gateways: 1, env: { LOG_LEVEL: 'trace', REDELIVER_AFTER_MS: '300' } });
   await converse();
+  await produceGarbage();
+  await operate();
   for (const { adminUrl } of [...stack.run.gateways, ...stack.run.services]) {
     for (const line of (await metricsText(adminUrl)).split('\n')) {
       const [, name, type] = /^# TYPE (\S+) (\S+)/.exec(line) ?? [];
@@ -53,7 +63,11 @@ afterAll(() => stack?.stop());
 async function converse(): Promise<void> {
   const url = stack.gatewayUrls[0]!;
   const [alice, bob] = [await stack.token('alice'), await stack.token('bob')];
-  const open = (user: string, token: string) => TestClient.drained({ url, user, device: 'phone', token });
+  const open = (user: string, token: string) =>
+    TestClient.drained({
+      ...{ url, user, device: 'phone', token },
+      onFrame: (frame) => frame.t !== 'message' && answers.push(JSON.stringify(frame)),
+    });
   const a = await open('alice', alice);
   const b = await open('bob', bob);
   for (let i = 0; i < 20; i++) a.send({ t: 'send', id: `message-${i}`, to: 'bob', body: `${SECRET_BODY} ${i}` });
@@ -63,20 +77,71 @@ async function converse(): Promise<void> {
   b.send({ t: 'nack', seq: 9_999, gen: b.welcome.gen, reason: SECRET_BODY });
   b.send({ t: 'send', id: 'bad frame', to: 'alice', body: SECRET_BODY });
   b.socket.send(`{"t":"send","body":"${SECRET_BODY}"`);
-  await b.until('the refusals', () => b.all('error').length >= 3);
+  b.socket.send(SECRET_BODY);
+  await b.until('the refusals', () => b.all('error').length >= 4);
   await b.close();
-  await call(url, '/v1/messages', { token: alice, body: { id: 'by-http-1', to: 'bob', body: SECRET_BODY } });
-  await call(url, '/v1/messages', { token: alice, body: `not json ${SECRET_BODY}` });
-  await call(url, '/v1/messages', { token: `${alice}x`, body: { id: 'by-http-2', to: 'bob', body: SECRET_BODY } });
-  await call(url, '/v1/devices/phone', {
-    method: 'PUT',
-    token: bob,
-    body: { push: { platform: 'fcm', token: `push-token-${SECRET_BODY}` } },
-  });
+  const refused = await open('bob', `${bob}x`).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(RefusedError);
+  answers.push((refused as RefusedError).body);
+  await ask(url, '/v1/messages', { token: alice, body: { id: 'by-http-1', to: 'bob', body: SECRET_BODY } });
+  await ask(url, '/v1/messages', { token: alice, body: { id: 'by-http-1', to: 'bob', body: `${SECRET_BODY} other` } });
+  await ask(url, '/v1/messages', { token: alice, body: `not json ${SECRET_BODY}` });
+  await ask(url, '/v1/messages', { token: alice, body: SECRET_BODY });
+  await ask(url, '/v1/messages', { token: `${alice}x`, body: { id: 'by-http-2', to: 'bob', body: SECRET_BODY } });
+  const push = { platform: 'fcm', token: `push-token-${SECRET_BODY}` };
+  await ask(url, '/v1/devices/phone', { method: 'PUT', token: bob, body: { push } });
+  await vi.waitFor(() => expect(pushes()).toContain('"user":"bob"'), WITHIN);
   const again = await open('bob', bob);
   expect(again.messages.map(({ body }) => body)).toEqual([SECRET_BODY]);
   await again.close();
   await a.close();
+}
+
+async function ask(url: string, path: string, options: CallOptions): Promise<string> {
+  const { text } = await call(url, path, options);
+  answers.push(text);
+  return text;
+}
+
+const pushes = (): string => {
+  const file = join(stack.dir, 'pushes.jsonl');
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+};
+
+/** What no service can read, in each topic that one reads. */
+async function produceGarbage(): Promise<void> {
+  const logger = pino({ level: 'silent' });
+  const brokers = [stack.run.engines.find(({ name }) => name === 'kafka')!.url];
+  const topics = [TOPICS.incoming, TOPICS.userEvents, TOPICS.outgoing];
+  const producer = new BatchingProducer({
+    kafka: createKafka({ brokers, clientId: 'garbage', logger }),
+    logger,
+    topics,
+  });
+  await producer.start();
+  const { adminUrl } = stack.run.gateways[0]!;
+  const slot = await metricOf(adminUrl, 'restante_gateway_slot');
+  for (const topic of topics)
+    await producer.send(topic, topic === TOPICS.outgoing ? slot : 0, 'dm:a:b', Buffer.from(SECRET_BODY));
+  await producer.stop(0);
+  const dropped = () => metricOf(adminUrl, 'restante_gateway_hints_dropped_total');
+  await vi.waitFor(async () => expect(await dropped()).toBeGreaterThan(0), WITHIN);
+}
+
+/** What an operator is shown and has done, and what is answered to who is none. */
+async function operate(): Promise<void> {
+  const admin = stack.run.services.find(({ name }) => name.startsWith('notification'))!.adminUrl;
+  const token = stack.run.adminToken;
+  const operator = (path: string, options: CallOptions = {}) =>
+    ask(admin, `/operator/api/${path}`, { token, ...options });
+  const letters = async () => (JSON.parse(await operator('dead-letters')) as { letters: unknown[] }).letters;
+  await vi.waitFor(async () => expect(await letters()).toHaveLength(2), WITHIN);
+  const json = { 'content-type': 'application/json', 'x-operator': 'test' };
+  await operator('users/bob/disconnect', { body: {}, headers: json });
+  await operator('notice', { body: SECRET_BODY, headers: json });
+  await operator('users/bob/inbox');
+  await operator('audit');
+  await operator('system', { token: `${token}x` });
 }
 
 /** The names in an expression. @throws where it is not PromQL */
@@ -139,17 +204,36 @@ test('each rule is whole, and the runbook says what to do about it', () => {
   expect(new Set(sections).size).toBe(sections.length);
 });
 
-test('logs at their most talkative hold ids, but no body and no token', async () => {
-  const tokens = [await stack.token('alice'), await stack.token('bob')].map((token) => token.split('.')[0]!);
-  const names = [...stack.run.gateways, ...stack.run.services].map(({ name }) => name);
-  let lines = 0;
-  for (const name of names) {
-    const log = readFileSync(join(stack.dir, 'logs', `${name}.log`), 'utf8');
-    lines += log.split('\n').length;
-    expect(log, name).not.toContain(SECRET_BODY);
-    expect(log, name).not.toContain(stack.run.jwtSecret);
-    // The head of every token that is signed as these are.
-    for (const token of tokens) expect(log, name).not.toContain(token);
+/** What must be nowhere: what users write, tokens (the head of every one that is signed as these are), secrets. */
+async function expectNoSecret(text: string, where: string): Promise<void> {
+  const [head = ''] = (await stack.token('alice')).split('.');
+  for (const secret of [SECRET_BODY, head, stack.run.jwtSecret, stack.run.adminToken]) {
+    expect(secret.length).toBeGreaterThan(10);
+    const lines = text.split('\n').filter((line) => line.includes(secret));
+    expect(lines.slice(0, 3), where).toEqual([]);
   }
-  expect(lines).toBeGreaterThan(20);
+}
+
+test('logs at their most talkative hold ids, but no body, token or secret', async () => {
+  let all = '';
+  for (const { name } of [...stack.run.gateways, ...stack.run.services]) {
+    const log = readFileSync(join(stack.dir, 'logs', `${name}.log`), 'utf8');
+    await expectNoSecret(log, name);
+    all += log;
+  }
+  expect(all.split('\n').length).toBeGreaterThan(20);
+  expect(all).toContain('"user":"bob"');
+  expect(all).toContain('"topic":"incoming_messages","partition":0,"offset":');
+});
+
+test('no body, token or secret is in a refusal, in what an operator is shown, in a metric or in a push', async () => {
+  for (const told of ['"t":"error"', '"t":"rejected"', '"code":"unauthorized"', '"reason":"not JSON'])
+    expect(
+      answers.some((text) => text.includes(told)),
+      told,
+    ).toBe(true);
+  for (const answer of answers) await expectNoSecret(answer, 'an answer');
+  for (const { name, adminUrl } of [...stack.run.gateways, ...stack.run.services])
+    await expectNoSecret(await metricsText(adminUrl), `metrics of ${name}`);
+  await expectNoSecret(pushes(), 'pushes.jsonl');
 });

@@ -14,6 +14,8 @@ export type FaultRunOptions = {
   minutes: number;
   /** By name. */
   nemeses: readonly string[];
+  /** No fault is asked for. */
+  unhurt?: boolean;
   rate: number;
   folder: string;
   say: (line: string) => void;
@@ -38,7 +40,7 @@ export async function faultRun(options: FaultRunOptions): Promise<Report> {
 }
 
 async function onOwnSystem({ settings, root, ...options }: FaultRunOptions, history: History): Promise<void> {
-  const { seed, minutes, nemeses, quietMs, say } = options;
+  const { seed, minutes, nemeses, unhurt = false, quietMs, say } = options;
   say('starting engines and services');
   const system = await System.start(settings, root);
   try {
@@ -55,6 +57,7 @@ async function onOwnSystem({ settings, root, ...options }: FaultRunOptions, hist
       seed,
       minutes,
       nemeses: bound,
+      unhurt,
       deployment,
       history,
       say,
@@ -70,7 +73,7 @@ async function onTarget(
   history: History,
   { urls, token }: NonNullable<FaultRunOptions['target']>,
 ): Promise<void> {
-  const { seed, minutes, nemeses, say } = options;
+  const { seed, minutes, nemeses, unhurt = false, say } = options;
   const planned = planOf(options, urls.length, `f${Date.now().toString(36)}-`, false);
   const outside = await linesTo(urls, nemeses.length > 0);
   const { clients } = outside.lines;
@@ -81,7 +84,7 @@ async function onTarget(
   const through = clients.length > 0 ? clients.map(({ port }) => `http://127.0.0.1:${port}`) : urls;
   try {
     const deployment = { urls: through, token, system: undefined };
-    await run({ plan: planned, seed, minutes, nemeses: bound, deployment, history, say });
+    await run({ plan: planned, seed, minutes, nemeses: bound, unhurt, deployment, history, say });
   } finally {
     await Promise.all(clients.map((line) => line.close()));
   }

@@ -14,6 +14,8 @@ export type Event =
       seed: number;
       minutes: number;
       nemeses: readonly string[];
+      /** No fault was asked for. */
+      unhurt?: boolean;
       users: readonly PlannedUser[];
       groups: readonly PlannedGroup[];
       /** Whether the log and the stores are shown at the end; else who was a member is the plan's to say. */

@@ -12,6 +12,8 @@ export type Line = {
   cut(): number;
   /** How many connections are open. */
   readonly open: number;
+  /** What the present fault has done something to: pieces that came late, answers that were dropped. */
+  readonly hurt: number;
   close(): Promise<void>;
 };
 
@@ -20,6 +22,7 @@ type Pair = { client: net.Socket; server: net.Socket };
 export async function startLine(target: { host?: string; port: number }): Promise<Line> {
   const pairs = new Set<Pair>();
   let fault: LineFault = {};
+  let hurt = 0;
   const listener = net.createServer((client) => {
     if (fault.refuses) return void client.destroy();
     const server = net.connect({ host: '127.0.0.1', ...target });
@@ -30,7 +33,9 @@ export async function startLine(target: { host?: string; port: number }): Promis
       [server, client],
     ] as const) {
       from.setNoDelay(true);
-      from.on('data', (data) => pass(from, to, data, from === server, () => fault));
+      from.on('data', (data) => {
+        if (pass(from, to, data, from === server, fault)) hurt++;
+      });
       from.on('error', () => {});
       // A half-closed connection is whole for what still comes the other way.
       from.on('end', () => to.end());
@@ -55,10 +60,14 @@ export async function startLine(target: { host?: string; port: number }): Promis
     port: (listener.address() as net.AddressInfo).port,
     set(next) {
       fault = next;
+      hurt = 0;
     },
     cut,
     get open() {
       return pairs.size;
+    },
+    get hurt() {
+      return hurt;
     },
     async close() {
       cut();
@@ -67,19 +76,28 @@ export async function startLine(target: { host?: string; port: number }): Promis
   };
 }
 
-/** Paused while it waits, so that order is kept and memory bounded. */
-function pass(from: net.Socket, to: net.Socket, data: Buffer, isAnswer: boolean, fault: () => LineFault): void {
-  const { delayMs, answersLost } = fault();
-  if (isAnswer && answersLost) return;
+/** Paused while it waits, so that order is kept and memory bounded. @returns whether the fault has done something to it */
+function pass(
+  from: net.Socket,
+  to: net.Socket,
+  data: Buffer,
+  isAnswer: boolean,
+  { delayMs, answersLost }: LineFault,
+): boolean {
+  if (isAnswer && answersLost) return true;
   const write = () => {
     if (to.destroyed || to.write(data)) return false;
     from.pause();
     to.once('drain', () => from.resume());
     return true;
   };
-  if (!delayMs) return void write();
+  if (!delayMs) {
+    write();
+    return false;
+  }
   from.pause();
   setTimeout(() => {
     if (!write()) from.resume();
   }, delayMs);
+  return true;
 }

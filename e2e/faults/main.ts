@@ -30,10 +30,11 @@ process.exit();
 async function main(options: Options): Promise<number> {
   if (options.check !== undefined) return tell(check(readHistoryFile(options.check)), options.check);
   const folder = resolve(options.history ?? defaultFolder(options.seed));
-  const { seed, minutes, nemeses, rate, targets } = options;
+  const { seed, minutes, nemeses, unhurt, rate, targets } = options;
   const target = targets.length > 0 ? { urls: targets, token: tokenSource(options) } : undefined;
   say(`seed ${seed}, ${minutes} min, ${nemeses.length} nemeses; the history is kept in ${folder}`);
-  return tell(await faultRun({ seed, minutes, nemeses, rate, folder, say, ...(target ? { target } : {}) }), folder);
+  const how = { seed, minutes, nemeses, unhurt, rate, folder, say, ...(target ? { target } : {}) };
+  return tell(await faultRun(how), folder);
 }
 
 function tell(report: Report, folder: string): number {

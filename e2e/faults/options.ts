@@ -10,7 +10,7 @@ holds what happened against what is promised: nothing accepted is lost, nobody g
 
   --seed N         which run: the same seed plans the same one (default 1)
   --minutes M      how long the work under faults takes; the quiet comes on top (default 2)
-  --nemeses a,b    only these; none: none at all. Default: all of them
+  --nemeses a,b    only these; none: none at all, as it must be for a --target of https. Default: all of them
   --rate R         sends a second (default 20)
   --history DIR    where the history and the services' logs are kept (default .restante/faults/…; printed at the end)
   --check DIR      no run: judges a history that was kept
@@ -25,11 +25,15 @@ Nemeses:
 ${NEMESES.map(({ name, about }) => `  ${name.padEnd(24)} ${about}`).join('\n')}
 `;
 
+const NONE = 'none';
+
 export type Options = {
   seed: number;
   minutes: number;
   /** By name. */
   nemeses: readonly string[];
+  /** --nemeses none. */
+  unhurt: boolean;
   rate: number;
   history: string | undefined;
   check: string | undefined;
@@ -59,7 +63,8 @@ export function readOptions(args: readonly string[], env: Record<string, string 
     seed: numberOf('--seed', values.seed ?? '1', 0, 2 ** 31, true),
     minutes: numberOf('--minutes', values.minutes ?? '2', 0.05, 24 * 60, false),
     rate: numberOf('--rate', values.rate ?? '20', 0.1, 1_000, false),
-    nemeses: nemesesOf(values.nemeses, possibleNemeses(targets)),
+    nemeses: nemesesOf(values.nemeses, targets),
+    unhurt: values.nemeses === NONE,
     history: values.history,
     check: values.check,
     targets: targets.map((target) => target.replace(/\/$/, '')),
@@ -102,13 +107,16 @@ function possibleNemeses(targets: readonly string[]): readonly string[] {
   return (targets.length > 0 ? CLIENT_NEMESES : NEMESES).map(({ name }) => name);
 }
 
-function nemesesOf(text: string | undefined, possible: readonly string[]): readonly string[] {
+function nemesesOf(text: string | undefined, targets: readonly string[]): readonly string[] {
+  const possible = possibleNemeses(targets);
+  if (text === NONE) return [];
+  if (possible.length === 0)
+    throw new UsageError(
+      `--target ${targets[0]}: nothing can be put between, so that nothing is hurt: say --nemeses ${NONE}`,
+    );
   if (text === undefined) return possible;
-  if (text === 'none') return [];
   const names = text.split(',').map((name) => name.trim());
   const unknown = names.find((name) => !possible.includes(name));
   if (unknown === undefined) return names;
-  throw new UsageError(
-    `--nemeses ${unknown}: must be ${possible.length > 0 ? `some of ${possible.join(', ')}, or ` : ''}none`,
-  );
+  throw new UsageError(`--nemeses ${unknown}: must be some of ${possible.join(', ')}, or ${NONE}`);
 }

@@ -41,6 +41,7 @@ test.each([
   [['--nemeses', 'rain'], '--nemeses rain: must be some of'],
   [['--target', 'here'], "--target here: give a gateway's URL"],
   [['--target', 'http://127.0.0.1:8080'], '--target needs --secret'],
+  [['--target', 'https://chat.example', '--secret', 's'], 'say --nemeses none'],
   [['--nonsense'], "'--nonsense'"],
 ])('%j is refused by name', (args, message) => {
   expect(() => readOptions(args, {})).toThrow(UsageError);
@@ -48,8 +49,9 @@ test.each([
 });
 
 test('defaults are seed 1, two minutes, everything; of a deployment only what clients can do', () => {
-  expect(readOptions([], {})).toMatchObject({ seed: 1, minutes: 2, nemeses: names, targets: [] });
+  expect(readOptions([], {})).toMatchObject({ seed: 1, minutes: 2, nemeses: names, unhurt: false, targets: [] });
   const target = readOptions(['--target', 'http://127.0.0.1:8080', '--secret', 's'], {});
   expect(target).toMatchObject({ nemeses: names.filter((name) => name.startsWith('clients-')) });
-  expect(readOptions(['--target', 'https://chat.example', '--secret', 's'], {})).toMatchObject({ nemeses: [] });
+  const unhurt = readOptions(['--target', 'https://chat.example', '--secret', 's', '--nemeses', 'none'], {});
+  expect(unhurt).toMatchObject({ nemeses: [], unhurt: true });
 });

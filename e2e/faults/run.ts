@@ -35,6 +35,8 @@ export type RunOptions = {
   seed: number;
   minutes: number;
   nemeses: readonly BoundNemesis[];
+  /** No fault was asked for: that none is no failure then. */
+  unhurt: boolean;
   deployment: Deployment;
   history: History;
   /** How long it may take until all is at rest. */
@@ -50,6 +52,7 @@ export async function run({
   seed,
   minutes,
   nemeses,
+  unhurt,
   deployment,
   history,
   quietMs,
@@ -59,7 +62,7 @@ export async function run({
   const { system } = deployment;
   const { users, groups } = plan;
   const names = nemeses.map(({ name }) => name);
-  record({ t: 'run', seed, minutes, nemeses: names, users, groups, inside: system !== undefined });
+  record({ t: 'run', seed, minutes, nemeses: names, unhurt, users, groups, inside: system !== undefined });
   const tokens = new Map(
     await Promise.all(users.map(async ({ user }) => [user, await deployment.token(user)] as const)),
   );

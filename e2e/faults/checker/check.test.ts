@@ -377,6 +377,21 @@ describe('the checker', () => {
     expect(exitCodeOf(report)).toBe(3);
   });
 
+  test('says of a run without any fault that it proves nothing, unless just that was asked for', () => {
+    const unhurt = (more: object) =>
+      check(
+        rightHistory()
+          .filter(({ t }) => t !== 'fault')
+          .map((event) => (event.t === 'run' ? { ...event, nemeses: [], ...more } : event)),
+      );
+    const { violations } = unhurt({});
+    expect(violations.map(({ kind }) => kind)).toEqual(['nothing tested']);
+    expect(exitCodeOf({ violations })).toBe(3);
+    const asked = unhurt({ unhurt: true });
+    expect(asked.violations).toEqual([]);
+    expect(verdictOf(asked)).toMatch(/^seed 1: 4 accepted, no faults asked for: 0 lost,/);
+  });
+
   test('judges by what clients see where it can not look inside', () => {
     const inside: Event['t'][] = ['logged', 'row', 'cursor', 'inbox', 'session', 'lag', 'memory'];
     const outside = rightHistory()

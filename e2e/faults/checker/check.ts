@@ -11,6 +11,8 @@ export type Report = {
   /** Faults that really were, and of how many kinds. */
   faults: number;
   faultKinds: number;
+  /** No fault was asked for. */
+  unhurt: boolean;
   violations: Violation[];
 };
 
@@ -30,10 +32,11 @@ export function check(events: readonly Recorded[]): Report {
     ...sends.violations,
     ...checkNothingLost(events, truth, books),
     ...(run.inside ? [...checkAtRest(events, truth, books), ...stale] : []),
-    ...checkSomethingTested(sends.accepted, run.nemeses, happened),
+    ...checkSomethingTested(sends.accepted, run, happened),
   ];
-  const { seed } = run;
-  return { seed, accepted: sends.accepted, faults: happened.length, faultKinds: new Set(happened).size, violations };
+  const { seed, unhurt = false } = run;
+  const faultKinds = new Set(happened).size;
+  return { seed, accepted: sends.accepted, faults: happened.length, faultKinds, unhurt, violations };
 }
 
 function replay(events: readonly Recorded[], truth: Truth, inside: boolean) {
@@ -134,10 +137,16 @@ function isDeleted({ conversation, position, from, id }: Granted, truth: Truth):
   return truth.granted.has(nameOf(from, `${id}-deleted`));
 }
 
-/** A run that accepted nothing, or hurt nothing, says nothing. */
-function checkSomethingTested(accepted: number, nemeses: readonly string[], happened: readonly string[]): Violation[] {
+/** A run that accepted nothing says nothing, nor does one that hurt nothing, where that was not asked for. */
+function checkSomethingTested(
+  accepted: number,
+  { nemeses, unhurt }: { nemeses: readonly string[]; unhurt?: boolean },
+  happened: readonly string[],
+): Violation[] {
   const violations: Violation[] = [];
   if (accepted === 0) violations.push({ kind: 'nothing tested', detail: 'no message was accepted' });
+  if (nemeses.length === 0 && !unhurt)
+    violations.push({ kind: 'nothing tested', detail: 'nothing was hurt, and --nemeses none was not given' });
   for (const nemesis of nemeses)
     if (!happened.includes(nemesis)) violations.push({ kind: 'nothing tested', detail: `${nemesis} never happened` });
   return violations;

@@ -73,6 +73,7 @@ async function brokenIn(root: string, { run, as }: ByRun, minutes: number): Prom
       seed,
       minutes: long,
       nemeses,
+      unhurt: nemeses.length === 0,
       rate: 20,
       folder,
       settings,

@@ -8,10 +8,19 @@ const PLACES: readonly Place[] = ['kafka', 'redis', 'dynamodb', 'clients'];
 const SLOW_MS: [number, number] = [2_000, 6_000];
 const LOST_MS: [number, number] = [200, 2_500];
 
-type Hurt = (line: Line, strike: Strike<Outside>) => Promise<string>;
+const LOOK_EACH_MS = 20;
+/** How long a fault waits for something to come by that it can hurt. */
+const PATIENCE_MS = 10_000;
 
-/** Whatever `hurt` sets is taken back. What it says has happened, unless nothing was on the line: then it waits for the next. */
-const onLines = (place: Place, what: string, about: string, hurt: Hurt): Nemesis<Outside> => ({
+/** @returns what it has done; undefined where nothing came by: then nothing has happened */
+type Hurt = (line: Line, strike: Strike<Outside>, patienceMs: number) => Promise<string | undefined>;
+
+/** Whatever `hurt` sets is taken back. */
+const onLines = (
+  place: Place,
+  { what, about, hurt }: { what: string; about: string; hurt: Hurt },
+  patienceMs: number,
+): Nemesis<Outside> => ({
   name: `${place}-${what}`,
   about: about.replace('@', place === 'clients' ? 'between clients and gateways' : `between the services and ${place}`),
   async strike(strike) {
@@ -19,7 +28,8 @@ const onLines = (place: Place, what: string, about: string, hurt: Hurt): Nemesis
     await strike.system.alone(`line to ${place}`, async () => {
       const line = strike.random.pick(lines);
       try {
-        strike.happened(await hurt(line, strike));
+        const done = await hurt(line, strike, patienceMs);
+        if (done !== undefined) strike.happened(done);
       } finally {
         line.set({});
       }
@@ -27,38 +37,50 @@ const onLines = (place: Place, what: string, about: string, hurt: Hurt): Nemesis
   },
 });
 
-async function during(line: Line, fault: LineFault, ms: number, signal: AbortSignal): Promise<number> {
-  const { open } = line;
-  line.set(fault);
-  await sleep(ms, signal);
-  return open;
+async function until(isTrue: () => boolean, withinMs: number): Promise<void> {
+  const end = Date.now() + withinMs;
+  while (!isTrue() && Date.now() < end) await sleep(LOOK_EACH_MS);
 }
 
-const slow: Hurt = async (line, { random, signal }) => {
+/** For so long, and on until it has hurt something. @returns how much */
+async function during(line: Line, fault: LineFault, ms: number, { signal, patienceMs }: During): Promise<number> {
+  line.set(fault);
+  await sleep(ms, signal);
+  await until(() => line.hurt > 0, patienceMs);
+  return line.hurt;
+}
+type During = { signal: AbortSignal; patienceMs: number };
+
+const slow: Hurt = async (line, { random, signal }, patienceMs) => {
   const delayMs = random.integer(50, 400);
-  const open = await during(line, { delayMs }, random.integer(...SLOW_MS), signal);
-  return `${open} connections, each answer and request ${delayMs} ms later`;
+  const late = await during(line, { delayMs }, random.integer(...SLOW_MS), { signal, patienceMs });
+  return late > 0 ? `${late} requests and answers came ${delayMs} ms later` : undefined;
 };
 
-const cut: Hurt = async (line, { random, signal }) => {
+const cut: Hurt = async (line, { random, signal }, patienceMs) => {
+  await until(() => line.open > 0, patienceMs);
   const count = line.cut();
-  await during(line, { refuses: true }, random.integer(0, 1_500), signal);
-  return `${count} connections`;
+  line.set({ refuses: true });
+  await sleep(random.integer(0, 1_500), signal);
+  return count > 0 ? `${count} connections` : undefined;
 };
 
 /** What was lost can't be made up for on the same connection, so that it ends by it. */
-const answersLost: Hurt = async (line, { random, signal }) => {
-  await during(line, { answersLost: true }, random.integer(...LOST_MS), signal);
-  return `the answers of ${line.cut()} connections`;
+const answersLost: Hurt = async (line, { random, signal }, patienceMs) => {
+  const dropped = await during(line, { answersLost: true }, random.integer(...LOST_MS), { signal, patienceMs });
+  const count = line.cut();
+  return dropped > 0 ? `${dropped} answers, and then ${count} connections` : undefined;
 };
 
-export const LINE_NEMESES: readonly Nemesis<Outside>[] = PLACES.flatMap((place) => [
-  onLines(place, 'slow', 'what passes @ comes late', slow),
-  onLines(place, 'cut', 'every connection @ ends at once', cut),
-  onLines(
-    place,
-    'answers-lost',
-    'requests @ get through, their answers do not, and then the connections end',
-    answersLost,
-  ),
-]);
+const WAYS = [
+  { what: 'slow', about: 'what passes @ comes late', hurt: slow },
+  { what: 'cut', about: 'every connection @ ends at once', hurt: cut },
+  {
+    what: 'answers-lost',
+    about: 'requests @ get through, their answers do not, and then the connections end',
+    hurt: answersLost,
+  },
+];
+
+export const lineNemeses = (patienceMs = PATIENCE_MS): readonly Nemesis<Outside>[] =>
+  PLACES.flatMap((place) => WAYS.map((way) => onLines(place, way, patienceMs)));

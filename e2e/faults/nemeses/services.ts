@@ -1,4 +1,6 @@
 import { sleep } from '@restante/shared/runtime/sleep';
+import { metricOf } from '../../support/metrics.ts';
+import { redisOf } from '../stores.ts';
 import { KINDS, LEASE_MS, SESSION_TIMEOUT_MS, type ServiceKind, type System } from '../system.ts';
 import type { Nemesis, Strike } from './nemesis.ts';
 
@@ -7,21 +9,33 @@ const POLL_MS = 100;
 const BACK_WITHIN_MS = 30_000;
 const STOPS_WITHIN_MS = 30_000;
 /** A gateway that boots takes a slot within this, where one is free. */
-const SLOT_TAKEN_MS = 4_000;
+const SLOT_TAKEN_WITHIN_MS = 15_000;
+/** A gateway that found its slot taken has closed its sockets by then. */
+const STARTS_OVER_MS = 1_000;
+/** A lease that nobody renews: long enough for one strike. */
+const HELD_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
 function pick({ system, random }: Strike, kind: ServiceKind): { name: string; pid: number } {
   return random.pick(system.services(kind));
 }
 
-/** Waits until the launcher has started it again. */
-async function back(system: System, name: string, pid: number, withinMs: number): Promise<void> {
+/** @returns whether it came true in time */
+async function until(isTrue: () => boolean | Promise<boolean>, withinMs: number): Promise<boolean> {
   const end = Date.now() + withinMs;
-  const kind = name.split('-')[0] as ServiceKind;
-  while (system.services(kind).find((service) => service.name === name)?.pid === pid) {
-    if (Date.now() > end) throw new Error(`${name} (pid ${pid}) was not started again within ${withinMs / 1000} s`);
+  while (!(await isTrue())) {
+    if (Date.now() > end) return false;
     await sleep(POLL_MS);
   }
+  return true;
+}
+
+/** Waits until the launcher has started it again. */
+async function back(system: System, name: string, pid: number, withinMs: number): Promise<void> {
+  const kind = name.split('-')[0] as ServiceKind;
+  const isAnother = () => system.services(kind).find((service) => service.name === name)?.pid !== pid;
+  if (await until(isAnother, withinMs)) return;
+  throw new Error(`${name} (pid ${pid}) was not started again within ${withinMs / 1000} s`);
 }
 
 /** It may be gone, if somebody killed it meanwhile. */
@@ -48,41 +62,76 @@ const killed = (kind: ServiceKind): Nemesis => ({
   },
 });
 
+/** Not cut short by the quiet, which waits for it: a shorter pause would be another fault, or none. */
 const paused = (kind: ServiceKind): Nemesis => {
   const pastMs = kind === 'gateway' ? LEASE_MS : SESSION_TIMEOUT_MS;
   return {
     name: `${kind}-paused`,
     about: `SIGSTOP of a ${kind} past its ${kind === 'gateway' ? 'lease' : 'place in the group'}, then SIGCONT`,
     async strike(strike) {
-      const { system, random, signal, happened } = strike;
+      const { system, random, happened } = strike;
       const { name } = pick(strike, kind);
       await system.alone(name, async () => {
         const pid = system.stack.killService(name, 'SIGSTOP');
-        happened(`${name} (pid ${pid})`);
-        await sleep(pastMs + random.integer(500, 2_500), signal);
-        signalTo(pid, 'SIGCONT');
+        const pauseMs = pastMs + random.integer(500, 2_500);
+        await sleep(pauseMs);
+        if (signalTo(pid, 'SIGCONT')) happened(`${name} (pid ${pid}) for ${pauseMs} ms`);
       });
     },
   };
 };
 
-/** While it sleeps, its slot is given to another: when it wakes, it must find out before it writes anything. */
+const slotKey = (slot: number): string => `slot:${slot}`;
+
+/** The slot of a gateway that is ready, which it may have to become first. */
+async function slotOf(system: System, name: string): Promise<number> {
+  const { url, adminUrl } = system.stack.run.gateways.find((gateway) => gateway.name === name)!;
+  const isReady = () =>
+    fetch(`${url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  if (!(await until(isReady, BACK_WITHIN_MS)))
+    throw new Error(`${name} was not ready within ${BACK_WITHIN_MS / 1000} s`);
+  return metricOf(adminUrl, 'restante_gateway_slot');
+}
+
+/**
+ * While it sleeps, its slot is given to another: when it wakes, it must find out before it writes anything. Redis is left alone
+ * meanwhile, so that no other slot becomes free, and what is free before this one is held: a gateway takes the first.
+ */
 const fenced: Nemesis = {
   name: 'gateway-fenced',
   about: 'SIGSTOP of a gateway until another has taken its slot, then SIGCONT',
   async strike(strike) {
-    const { system, signal, happened } = strike;
+    const { system, happened } = strike;
     const { name } = pick(strike, 'gateway');
-    await system.alone(name, async () => {
-      const pid = system.stack.killService(name, 'SIGSTOP');
-      await sleep(LEASE_MS + 500, signal);
-      const other = await system.startExtra('gateway', 'gateway-extra');
-      await sleep(SLOT_TAKEN_MS, signal);
-      happened(`${name} (pid ${pid})`);
-      signalTo(pid, 'SIGCONT');
-      await sleep(1_000, signal);
-      await other.stop(STOPS_WITHIN_MS);
-    });
+    await system.alone(name, () =>
+      system.alone('redis', async () => {
+        const redis = await redisOf(system);
+        const held: string[] = [];
+        try {
+          const slot = await slotOf(system, name);
+          const pid = system.stack.killService(name, 'SIGSTOP');
+          try {
+            const isFree = async () => (await redis.client.get(slotKey(slot))) === null;
+            if (!(await until(isFree, 2 * LEASE_MS))) return;
+            for (let before = 0; before < slot; before++)
+              if (await redis.client.set(slotKey(before), 'held', 'PX', HELD_MS, 'NX')) held.push(slotKey(before));
+            const other = await system.startExtra('gateway', 'gateway-extra');
+            const isTaken = await until(async () => !(await isFree()), SLOT_TAKEN_WITHIN_MS);
+            if (signalTo(pid, 'SIGCONT') && isTaken) happened(`${name} (pid ${pid}), slot ${slot}`);
+            await sleep(STARTS_OVER_MS);
+            await other.stop(STOPS_WITHIN_MS);
+          } finally {
+            signalTo(pid, 'SIGCONT');
+          }
+        } finally {
+          if (held.length > 0) await redis.client.del(held);
+          await redis.close();
+        }
+      }),
+    );
   },
 };
 

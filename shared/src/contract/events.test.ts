@@ -32,7 +32,8 @@ describe.each(Object.entries(decoders))('%s', (_, decode) => {
 
   it('says why', () => {
     expect(decode(null)).toEqual({ ok: false, reason: 'the record has no value' });
-    expect(decode(Buffer.from('{'))).toMatchObject({ ok: false, reason: expect.stringContaining('not JSON') });
+    // Never what is in it.
+    expect(decode(Buffer.from('a body'))).toEqual({ ok: false, reason: 'not JSON (6 bytes)' });
     expect(decode(Buffer.from([0xff, 0xfe]))).toMatchObject({ ok: false });
     expect(decode(bytes(null))).toMatchObject({ ok: false });
   });
