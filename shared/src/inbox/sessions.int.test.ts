@@ -189,7 +189,9 @@ describe('disconnect', () => {
     expect(await lasting.disconnect('c-d1')).toBeUndefined();
     expect(await sent()).toEqual([1, 1]);
     expect((await lasting.enqueue([4])).live).toEqual([]);
-    expect(await lasting.ack('d1', gen, 1, 1)).toMatchObject({ page: { firstSeq: 2, entries: { length: 3 }, live: true } });
+    expect(await lasting.ack('d1', gen, 1, 1)).toMatchObject({
+      page: { firstSeq: 2, entries: { length: 3 }, live: true },
+    });
 
     for (const found of [undefined, undefined, undefined, { gen, seq: 2 }]) {
       expect(await lasting.disconnect('c-d1')).toEqual(found);
