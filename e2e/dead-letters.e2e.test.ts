@@ -8,13 +8,16 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
-/** What was put aside is listed, read and redriven by the cli; what is redriven counts once, and is open no more. */
+/**
+ * What was put aside is listed, read, redriven and discarded by the cli, on record; what is redriven counts once, and is
+ * open no more.
+ */
 const CLI = fileURLToPath(new URL('../cli/bin/restante.mjs', import.meta.url));
 let stack: Stack;
 let producer: BatchingProducer;
 
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ env: { OPERATOR_SHOWS_BODIES: 'true' } });
   const logger = pino({ level: 'silent' });
   const brokers = [stack.run.engines.find(({ name }) => name === 'kafka')!.url];
   const topics = [TOPICS.incoming, TOPICS.deadLetters];
@@ -31,14 +34,24 @@ afterAll(async () => {
 });
 
 type Shown = { id: number; source: string; reason: string; user?: string; device?: string; outcome?: string };
-async function deadLetters(...args: string[]): Promise<{ code: number; rows: Shown[]; notes: string }> {
-  const command = [CLI, 'dead-letters', ...args, '--data-dir', stack.dir];
+type Ended<Row> = { code: number; rows: Row[]; notes: string };
+function restante<Row>(...args: string[]): Promise<Ended<Row>> {
+  const command = [CLI, ...args, '--data-dir', stack.dir];
   return new Promise((resolve) => {
     execFile(process.execPath, command, (error, stdout, notes) => {
-      const rows = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Shown]));
+      const rows = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Row]));
       resolve({ code: Number(error?.code ?? 0), rows, notes });
     });
   });
+}
+const deadLetters = (...args: string[]): Promise<Ended<Shown>> => restante('dead-letters', ...args);
+
+type Line = { t: string; by: string; letter: number; source: string };
+/** The newest lines of the audit log, newest first. */
+async function audit(most: number): Promise<Line[]> {
+  const { code, rows } = await restante<Line>('audit', '--limit', String(most));
+  expect(code).toBe(0);
+  return rows;
 }
 
 const account = async (user: string, device = 'phone') => ({
@@ -65,10 +78,18 @@ test('an undecodable record is shown byte for byte; redriven, it comes back as w
   await producer.send(TOPICS.incoming, 0, 'dm:a:b', bytes);
   const [letter] = await open(1);
   expect(letter).toMatchObject({ source: `${TOPICS.incoming}/0/0`, reason: expect.stringContaining('not JSON') });
-  const shown = await deadLetters('show', String(letter!.id));
+  const { id, source } = letter!;
+  const about = await deadLetters('show', String(id));
+  expect(about).toMatchObject({ code: 0, rows: [{ key: 'dm:a:b', bytes: bytes.length }] });
+  expect(about.rows[0]).not.toHaveProperty('valueBase64');
+  expect(await audit(1)).toEqual([]);
+  const shown = await deadLetters('show', String(id), '--bodies');
   expect(shown).toMatchObject({ code: 0, rows: [{ key: 'dm:a:b', valueBase64: bytes.toString('base64') }] });
 
-  expect(await deadLetters('redrive', String(letter!.id))).toMatchObject({ code: 0, rows: [{ outcome: 'redriven' }] });
+  expect(await deadLetters('redrive', String(id))).toMatchObject({ code: 0, rows: [{ outcome: 'redriven' }] });
+  const by = expect.stringContaining('@');
+  const lines = ['redrive', 'read_letter'].map((t) => ({ t, by, at: expect.any(Number), letter: id, source }));
+  expect(await audit(10)).toEqual(lines);
   // Nothing was mended: it is a letter again, of another record.
   const [again] = await open(1);
   expect(again).toMatchObject({ source: `${TOPICS.incoming}/0/1` });
@@ -76,8 +97,10 @@ test('an undecodable record is shown byte for byte; redriven, it comes back as w
   expect(twice.code).toBe(1);
   expect(twice.rows.map(({ outcome }) => outcome)).toEqual([
     expect.stringContaining('was redriven at'),
-    'there is no such letter',
+    'there is no dead letter 999',
   ]);
+  // What was refused was not ordered.
+  expect(await audit(10)).toEqual(lines);
   const all = await deadLetters('list', '--all', '--limit', '1');
   expect(all.rows.map(({ id }) => id)).toEqual([letter!.id]);
   expect(all.notes).toContain(`--after ${letter!.id}`);
@@ -146,6 +169,8 @@ test('a message that one device nacked comes to it again at the end of the inbox
 
   const redriven = await deadLetters('redrive', '--all', '--after', String(before!.id));
   expect(redriven).toMatchObject({ code: 0, rows: [{ outcome: 'redriven' }, { outcome: 'redriven' }] });
+  const ordered = (await audit(2)).map(({ t, letter }) => [t, letter]).reverse();
+  expect(ordered).toEqual(letters.map(({ id }) => ['redrive', id]));
   expect(await open(1)).toEqual([before]);
   // It is another entry of the same message, which a device's own rules would take for a mistake: they begin anew.
   const back = await TestClient.open({ ...(await account('dave')), ack: 'never' });
@@ -158,4 +183,33 @@ test('a message that one device nacked comes to it again at the end of the inbox
   ]);
   back.ack();
   await Promise.all([back.close(), carol.close()]);
+});
+
+test('a letter that is discarded is open no more, is not redriven after that, and who did it is on record', async () => {
+  const [letter] = await open(1);
+  const { id, source } = letter!;
+  expect(await deadLetters('discard', '--all')).toMatchObject({ code: 0, rows: [{ id, outcome: 'discarded' }] });
+  expect(await audit(1)).toMatchObject([{ t: 'discard', letter: id, source }]);
+  await open(0);
+  const after = await deadLetters('redrive', String(id));
+  expect(after).toMatchObject({ code: 1, rows: [{ outcome: expect.stringContaining('was discarded at') }] });
+  expect(await audit(1)).toMatchObject([{ t: 'discard', letter: id }]);
+});
+
+test('where no operator answers, the error says what to set', async () => {
+  const env = { ...process.env, DATA_DIR: '/nowhere', RESTANTE_OPERATOR: '', ADMIN_TOKEN: '' };
+  const ask = (set: Record<string, string>) =>
+    new Promise<[number, string]>((resolve) => {
+      execFile(
+        process.execPath,
+        [CLI, 'dead-letters', 'redrive', '1'],
+        { env: { ...env, ...set } },
+        (error, _, notes) => resolve([Number(error?.code ?? 0), notes]),
+      );
+    });
+  const settings = expect.stringMatching(/RESTANTE_OPERATOR and ADMIN_TOKEN/);
+  expect(await ask({})).toEqual([1, settings]);
+  const { adminUrl } = stack.run.services.find(({ name }) => name.startsWith('notification'))!;
+  const wrong = await ask({ RESTANTE_OPERATOR: adminUrl, ADMIN_TOKEN: 'wrong' });
+  expect(wrong).toEqual([1, expect.stringContaining('set ADMIN_TOKEN')]);
 });

@@ -284,6 +284,28 @@ test('all of it is on record, newest first, with who it was', async () => {
   expect(JSON.parse(shown.out)).toMatchObject({ known: true, devices: [{ device: 'phone' }, { device: 'tablet' }] });
 });
 
+test('the command line says what the API does, and reads bodies on record only', async () => {
+  const lines = async (...args: string[]) => {
+    const { code, out } = await restante(...args);
+    expect(code).toBe(0);
+    return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as object]));
+  };
+  const has = async (path: string) => (await api(path)).json;
+  expect(await lines('users', 'ber')).toEqual([{ users: ['bert'], more: false }]);
+  const { known, devices, cursors, conversations } = await has('users/bert');
+  expect(await lines('user', 'bert')).toMatchObject([{ known, devices, cursors, conversations }]);
+  const plain = await lines('entries', 'bert');
+  expect(plain).toEqual((await has('users/bert/inbox')).entries);
+  expect(plain).toEqual([expect.objectContaining({ id: 'hello-bert' })]);
+  expect(plain[0]).not.toHaveProperty('body');
+  const before = (await has('audit')).actions as object[];
+  expect(await lines('audit')).toEqual(before);
+  expect(await lines('entries', 'bert', '--bodies')).toMatchObject([{ body: '<img src=x onerror=alert(1)>' }]);
+  const [read, ...rest] = await lines('audit');
+  expect(read).toMatchObject({ t: 'read_bodies', user: 'bert' });
+  expect(rest).toEqual(before);
+});
+
 function restante(...args: string[]): Promise<{ code: number; out: string }> {
   return new Promise((resolve) => {
     execFile(

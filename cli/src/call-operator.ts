@@ -1,20 +1,45 @@
 import { userInfo } from 'node:os';
-import { FailedError, type Io } from './command.ts';
+import { USER_PATTERN } from '@restante/shared/contract/ids';
+import { FailedError, type Io, UsageError } from './command.ts';
 import type { Target } from './target.ts';
 
-const TIMEOUT_MS = 20_000;
+/** A redrive may have to wait for Kafka, twice for 30 s. */
+const TIMEOUT_MS = 70_000;
 
 /** Options of every command that speaks to the operator's API. */
 export const OPERATOR_OPTIONS = { 'data-dir': { type: 'string' }, json: { type: 'boolean' } } as const;
 export const OPERATOR_HELP = `      --data-dir DIR  where run.json is   (env DATA_DIR; the nearest .restante otherwise)
-      --json          one JSON object, for programs; always so where the output is no terminal
+      --json          JSON, an object a line, for programs; always so where the output is no terminal
 
 The operator's API is found by RESTANTE_OPERATOR (the admin port of a notification process, as
 http://127.0.0.1:9100) and ADMIN_TOKEN, or by run.json.
 
 Exit codes: 0 ok, 1 failed, 2 usage.`;
 
-/** @throws FailedError where it is not known, does not answer, or refuses */
+/** The API has answered, and said no. */
+export class RefusedError extends FailedError {
+  override name = 'RefusedError';
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message, REMEDIES[status]);
+    this.status = status;
+  }
+}
+
+const REMEDIES: Record<number, string> = {
+  401: 'set ADMIN_TOKEN to what notification has, or name the directory of its run.json: --data-dir',
+  403: 'set OPERATOR_SHOWS_BODIES=true for notification and start it again, or do without --bodies',
+};
+
+/** @throws UsageError where the text is no user id */
+export function userOf(word: string | undefined): string {
+  if (word === undefined) throw new UsageError('which user?');
+  if (!USER_PATTERN.test(word))
+    throw new UsageError(`${JSON.stringify(word)} is no user id: [A-Za-z0-9_.@-], 1 to 128 characters`);
+  return word;
+}
+
+/** @throws FailedError where it is not known or does not answer, RefusedError where it refuses */
 export async function callOperator<T>(
   target: Target,
   io: Io,
@@ -48,10 +73,10 @@ export async function callOperator<T>(
     const cause = (error as Error & { cause?: Error }).cause;
     throw new FailedError(
       `${url}: ${cause?.message ?? (error as Error).message}`,
-      '`npx restante status` says what runs',
+      '`npx restante status` says what runs; RESTANTE_OPERATOR names another address',
     );
   }
   const answer = (await response.json().catch(() => ({}))) as T & { detail?: string };
-  if (!response.ok) throw new FailedError(answer.detail ?? `${url} answered ${response.status}`);
+  if (!response.ok) throw new RefusedError(response.status, answer.detail ?? `${url} answered ${response.status}`);
   return answer;
 }

@@ -4,14 +4,8 @@ import { deadLettersCommand } from './commands/dead-letters.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { inboxCommand } from './commands/inbox.ts';
 import { listenCommand } from './commands/listen.ts';
-import {
-  disconnectCommand,
-  drainCommand,
-  noticeCommand,
-  restoreCommand,
-  revokeCommand,
-  userCommand,
-} from './commands/operator.ts';
+import { disconnectCommand, drainCommand, noticeCommand, restoreCommand, revokeCommand } from './commands/operator.ts';
+import { auditCommand, entriesCommand, userCommand, usersCommand } from './commands/operator-reads.ts';
 import { sendCommand } from './commands/send.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -26,7 +20,10 @@ const COMMANDS: readonly Command[] = [
   statusCommand,
   traceCommand,
   doctorCommand,
+  usersCommand,
   userCommand,
+  entriesCommand,
+  auditCommand,
   disconnectCommand,
   revokeCommand,
   restoreCommand,

@@ -1,18 +1,8 @@
-import { USER_PATTERN } from '@restante/shared/contract/ids';
 import pc from 'picocolors';
-import { callOperator, OPERATOR_HELP, OPERATOR_OPTIONS } from '../call-operator.ts';
+import { callOperator, OPERATOR_HELP, OPERATOR_OPTIONS, userOf } from '../call-operator.ts';
 import { type Command, EXIT, FailedError, type Io, parseCommandLine, UsageError } from '../command.ts';
 import { parseMetrics, sumOf } from '../parse-metrics.ts';
-import { harmless } from '../render.ts';
 import { resolveTarget, type Target } from '../target.ts';
-
-type About = {
-  known: boolean;
-  inbox?: { gen: number; base: number; tail: number; listed: number; whole: boolean };
-  devices: { device: string; acked: number | null; seenAt: number; push?: string }[];
-  sessions: { conn: string; slot: number; device: string; live: boolean; alive: boolean }[];
-  conversations: number;
-};
 
 /** What a command was given, and where the system is. */
 function read(args: string[], io: Io, words: number) {
@@ -21,54 +11,8 @@ function read(args: string[], io: Io, words: number) {
   return { target, words: positionals, json: values.json === true || !io.terminal };
 }
 
-function userOf(word: string | undefined): string {
-  if (word === undefined) throw new UsageError('which user?');
-  if (!USER_PATTERN.test(word))
-    throw new UsageError(`${JSON.stringify(word)} is no user id: [A-Za-z0-9_.@-], 1 to 128 characters`);
-  return word;
-}
-
 const tell = (io: Io, json: boolean, answer: object, text: string): void =>
   io.out(json ? JSON.stringify(answer) : pc.green(text));
-
-export const userCommand: Command = {
-  name: 'user',
-  summary: "show a user's devices, sessions and inbox, as an operator",
-  help: `Usage: restante user <user>
-
-Shows devices and how far each has acked, open connections, and how much waits. No bodies.
-
-${OPERATOR_HELP}`,
-  async run(args, io) {
-    const { target, words, json } = read(args, io, 1);
-    const user = userOf(words[0]);
-    const about = await callOperator<About>(target, io, 'GET', `users/${encodeURIComponent(user)}`);
-    if (json) io.out(JSON.stringify(about));
-    else for (const line of renderUser(user, about)) io.out(line);
-    return EXIT.ok;
-  },
-};
-
-function renderUser(user: string, { known, inbox, devices, sessions, conversations }: About): string[] {
-  if (!known) return [`${pc.bold(user)}: nobody of this name has ever connected`];
-  const state = inbox?.whole ? pc.green('whole') : pc.yellow('to be rebuilt');
-  const waiting = inbox ? `${inbox.listed} entries, tail ${inbox.tail}, generation ${inbox.gen}, ${state}` : 'no inbox';
-  return [
-    `${pc.bold(user)}  ${waiting}, ${conversations} conversations`,
-    ...devices.map(({ device, acked, seenAt, push }) =>
-      [
-        `  device ${harmless(device)}`,
-        `acked ${acked ?? '–'}`,
-        `seen ${new Date(seenAt).toISOString()}`,
-        push ? `push ${push}` : '',
-      ].join('  '),
-    ),
-    ...sessions.map(
-      ({ conn, slot, device, live, alive }) =>
-        `  connection ${conn}  device ${harmless(device)}  slot ${slot}  ${alive ? (live ? 'live' : 'catching up') : 'of a dead gateway'}`,
-    ),
-  ];
-}
 
 /** A command that orders something done to one user. */
 const onUser = (name: 'disconnect' | 'revoke' | 'restore', summary: string, about: string, done: string): Command => ({

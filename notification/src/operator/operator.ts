@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { directConversation, MESSAGE_ID_PATTERN, USER_PATTERN } from '@restante/shared/contract/ids';
 import type { OperatorAction } from '@restante/shared/contract/operator-actions';
-import { type Kafka, type Letter, readLetters } from '@restante/shared/dead-letters/read-letters';
-import { Redriver } from '@restante/shared/dead-letters/redrive';
+import type { Kafka } from '@restante/shared/dead-letters/read-letters';
 import { dueDepth } from '@restante/shared/inbox/due-depth-redis';
 import { readTrace, TraceError } from '@restante/shared/inbox/read-trace';
 import type { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
@@ -12,6 +11,7 @@ import { messageOf } from '@restante/shared/runtime/errors';
 import type { Logger } from '@restante/shared/runtime/logger';
 import { Audit } from './audit.ts';
 import { answerJson, Gatekeeper, OperatorProblem, readJson, servePage } from './http.ts';
+import { Letters } from './letters.ts';
 import { describeUser, listInbox, type OperatorStores, searchUsers } from './users.ts';
 
 const MAX_LISTED = 500;
@@ -38,12 +38,14 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #gate: Gatekeeper | undefined;
   readonly #audit: Audit;
+  readonly #letters: Letters;
   readonly #routes: readonly (readonly [method: string, path: RegExp, handle: Handler])[];
 
   constructor(options: OperatorOptions) {
     this.#options = options;
     this.#gate = options.token === undefined ? undefined : new Gatekeeper(options.token);
     this.#audit = new Audit(options.kafka, options.producer, options.logger);
+    this.#letters = new Letters(options.kafka, this.#audit, options.logger);
     const user = '([^/]+)';
     this.#routes = [
       ['GET', /^system$/, () => this.#system()],
@@ -54,7 +56,8 @@ export class Operator {
       ['POST', /^slots\/(\d+)\/(drain|resume)$/, (call) => this.#onSlot(call)],
       ['GET', /^trace$/, ({ query }) => this.#trace(query)],
       ['POST', /^notice$/, (call) => this.#notice(call)],
-      ['GET', /^dead-letters$/, ({ query }) => this.#letters(query)],
+      ['GET', /^dead-letters$/, ({ query }) => this.#listLetters(query)],
+      ['GET', /^dead-letters\/(\d+)$/, (call) => this.#showLetter(call)],
       ['POST', /^dead-letters\/(\d+)\/(redrive|discard)$/, (call) => this.#onLetter(call)],
       ['GET', /^audit$/, async ({ query }) => ({ actions: await this.#audit.last(limitOf(query)) })],
     ];
@@ -95,9 +98,7 @@ export class Operator {
 
   async #inbox({ by, params, query }: Call) {
     const user = userOf(params[0]);
-    const wanted = query.get('bodies') === 'true';
-    if (wanted && !this.#options.showsBodies)
-      throw new OperatorProblem(403, 'bodies are not shown: OPERATOR_SHOWS_BODIES is false');
+    const wanted = this.#wantsBodies(query);
     if (wanted) await this.#audit.record({ t: 'read_bodies', by, at: Date.now(), user });
     return { entries: await listInbox(user, limitOf(query), wanted, this.#options) };
   }
@@ -148,33 +149,27 @@ export class Operator {
     await producer.send(incoming, partition, conversation, JSON.stringify(command));
   }
 
-  async #letters(query: URLSearchParams) {
-    const letters = await this.#readLetters(new Set());
-    const open = letters.filter(({ redrivenAt }) => query.get('all') === 'true' || redrivenAt === undefined);
-    const most = limitOf(query);
-    return { letters: open.slice(-most).reverse(), more: open.length > most };
+  #listLetters(query: URLSearchParams) {
+    const all = query.get('all') === 'true';
+    const from = wholeOf(query, 'from');
+    return this.#letters.list({ all, from, sinceMs: wholeOf(query, 'since') ?? 0, most: limitOf(query) });
+  }
+
+  #showLetter({ by, params: [number], query }: Call) {
+    return this.#letters.show(Number(number), by, this.#wantsBodies(query));
   }
 
   async #onLetter({ by, params: [number, order] }: Call) {
-    const id = Number(number);
-    const letter = (await this.#readLetters(new Set([id]))).find((one) => one.id === id);
-    if (!letter) throw new OperatorProblem(404, `there is no dead letter ${id}`);
-    if (letter.redrivenAt !== undefined) throw new OperatorProblem(409, `dead letter ${id} is closed already`);
-    const t = order as 'redrive' | 'discard';
-    const recorded = await this.#record({ t, by, at: Date.now(), letter: id, source: letter.source });
-    const redriver = new Redriver(this.#options.kafka, this.#options.logger);
-    try {
-      await redriver.start();
-      await redriver[t](letter);
-    } finally {
-      await redriver.stop();
-    }
-    return recorded;
+    const { at } = await this.#letters.close(Number(number), by, order as 'redrive' | 'discard');
+    return { done: true, at };
   }
 
-  #readLetters(wanted: ReadonlySet<number>): Promise<Letter[]> {
-    const { kafka, logger } = this.#options;
-    return readLetters(kafka, { sinceMs: 0, wanted, logger });
+  /** @throws OperatorProblem 403 where nobody may have them */
+  #wantsBodies(query: URLSearchParams): boolean {
+    const wanted = query.get('bodies') === 'true';
+    if (wanted && !this.#options.showsBodies)
+      throw new OperatorProblem(403, 'bodies are not shown: OPERATOR_SHOWS_BODIES is false');
+    return wanted;
   }
 
   async #record(action: OperatorAction) {
@@ -201,6 +196,14 @@ function limitOf(query: URLSearchParams): number {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED)
     throw new OperatorProblem(400, `limit: must be an integer from 1 to ${MAX_LISTED}`);
   return limit;
+}
+
+/** @throws OperatorProblem 400 where it is given and no number */
+function wholeOf(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw new OperatorProblem(400, `${name}: must be a whole number of at most 15 digits`);
+  return Number(text);
 }
 
 /** Who says to be at the keyboard: the token is one for all, so this is for the record, not proof. */

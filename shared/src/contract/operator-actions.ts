@@ -33,6 +33,8 @@ const operatorAction = z.discriminatedUnion('t', [
   z.object({ t: z.literal('discard'), ...by, letter: z.int(), source: z.string() }),
   /** Somebody has read what users wrote. */
   z.object({ t: z.literal('read_bodies'), ...by, user: userSchema }),
+  /** Or what is in a dead letter. */
+  z.object({ t: z.literal('read_letter'), ...by, letter: z.int(), source: z.string() }),
 ]);
 export type OperatorAction = z.infer<typeof operatorAction>;
 
