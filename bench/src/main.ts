@@ -7,7 +7,6 @@ import { installPeers } from './install-peers.ts';
 import { plot } from './report/plot.ts';
 import { profileTables } from './report/profile.ts';
 import { tables } from './report/tables.ts';
-import { OWN_BOUNDS, PEER_BOUNDS, verdicts, verdictTable } from './report/targets.ts';
 import type { Result, Run } from './result.ts';
 import { describeMachine, type JobSpec, runJobs } from './run-jobs.ts';
 import { sweepJobs } from './sweeps.ts';
@@ -154,7 +153,8 @@ function progressLine({ system, workload, variant, round, figures, error, wallSe
 
 function readRuns(files: string): Run {
   const runs = files.split(',').map((file) => JSON.parse(readFileSync(file, 'utf8')) as Run);
-  return { machine: (runs[0] as Run).machine, results: runs.flatMap((run) => run.results) };
+  const date = [...new Set(runs.map(({ machine }) => machine.date))].join(' and ');
+  return { machine: { ...(runs[0] as Run).machine, date }, results: runs.flatMap((run) => run.results) };
 }
 
 async function main(): Promise<number> {
@@ -171,11 +171,7 @@ async function main(): Promise<number> {
   }
   if (options['install-peers']) return installPeers();
   const run = options.report === undefined ? await measure(options) : readRuns(options.report);
-  const compared = run.results.some((result) => result.system !== 'restante');
-  const judged = verdicts(compared ? PEER_BOUNDS : OWN_BOUNDS, run.results).filter(
-    (verdict) => verdict.value !== undefined,
-  );
-  const text = [...(judged.length === 0 ? [] : [verdictTable(judged), '']), tables(run)].join('\n');
+  const text = tables(run);
   console.log(text);
   if (options.profile !== undefined) console.log(profileTables(options.profile));
   if (options.markdown !== undefined) writeFileSync(options.markdown, `${text}\n`);

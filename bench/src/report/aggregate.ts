@@ -4,10 +4,24 @@ import { median } from '../statistics.ts';
 /** A figure over the rounds. */
 export type Spread = { min: number; median: number; max: number };
 
+const DERIVED: Record<string, (result: Result) => number | undefined> = {
+  'cpu.ours': ({ cpu }) => cpu?.cpuMicros.ours,
+  // Who tells no rate of storing has stored a message by the time that it is accepted.
+  sustainedPerSec: ({ figures }) => {
+    const delivered = figures?.deliveredPerSec;
+    return delivered === undefined ? undefined : Math.min(delivered, figures?.storedPerSec ?? delivered);
+  },
+};
+
+/** As it was measured, or made of what was; undefined where a run has none. */
+export function figureOf(result: Result, key: string): number | undefined {
+  const value = DERIVED[key]?.(result) ?? result.figures?.[key];
+  // NaN is null in a file of JSON.
+  return value === null || Number.isNaN(value) ? undefined : value;
+}
+
 export function spreadOf(results: readonly Result[], key: string): Spread | undefined {
-  const values = results
-    .map((result) => result.figures?.[key])
-    .filter((value) => value !== undefined && value !== null && !Number.isNaN(value)) as number[];
+  const values = results.map((result) => figureOf(result, key)).filter((value) => value !== undefined);
   return values.length === 0
     ? undefined
     : { min: Math.min(...values), median: median(values), max: Math.max(...values) };

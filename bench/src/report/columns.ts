@@ -6,6 +6,7 @@ const more = (key: string, title: string): Column => ({ key, title, high: true }
 
 const memoryColumns = [
   more('connected', 'connected'),
+  more('held', 'held'),
   column('gatewayKibPerConnection', 'gateway KiB/conn'),
   column('kibPerConnection', 'KiB/conn'),
   column('baseRssMiB', 'base MiB'),
@@ -27,12 +28,22 @@ export const COLUMNS: Record<string, readonly Column[]> = {
     column('p99Ms', 'p99 ms'),
     column('accepted50Ms', 'accepted p50 ms'),
   ],
-  W2: [more('deliveredPerSec', 'delivered/s'), more('acceptedPerSec', 'accepted/s'), more('storedPerSec', 'stored/s')],
-  W3: [50, 5_000, 50_000].flatMap((size) => [
-    column(`n${size}.firstMs`, `${size} first ms`),
-    column(`n${size}.lastMs`, `${size} last`),
-    column(`n${size}.ackedMs`, `${size} acked`),
-  ]),
+  W2: [
+    more('sustainedPerSec', 'sustained/s'),
+    more('deliveredPerSec', 'delivered/s'),
+    more('acceptedPerSec', 'accepted/s'),
+    more('storedPerSec', 'stored/s'),
+    column('cpu.ours', 'ours CPU µs/msg'),
+  ],
+  W3: [
+    ...[50, 500, 5_000, 50_000].flatMap((size) => [
+      column(`n${size}.firstMs`, `${size} first ms`),
+      column(`n${size}.lastMs`, `${size} last`),
+      column(`n${size}.ackedMs`, `${size} acked`),
+    ]),
+    column('n50000.rssGrowthMiB', '50000 RSS +MiB'),
+    column('n50000.oursGrowthMiB', '50000 ours +MiB'),
+  ],
   W4: [
     column('allMs', 'all ms'),
     column('drain50Ms', 'user p50 ms'),

@@ -1,11 +1,12 @@
 import type { Result, Run } from '../result.ts';
 import { WORKLOADS } from '../workloads/all.ts';
-import { bySystem, clean, formatSpread, spreadOf } from './aggregate.ts';
+import { bySystem, clean, figureOf, formatSpread, spreadOf } from './aggregate.ts';
 import { COLUMNS } from './columns.ts';
 import { row } from './row.ts';
 import { soakTables } from './soak.ts';
+import { verdictTable } from './targets.ts';
 
-/** The whole run as Markdown: a table a workload, min / median / max over the rounds, then CPU, versions, machine. */
+/** The whole run as Markdown: machine, what was promised, a table a workload, CPU, versions; min / median / max over the rounds. */
 export function tables(run: Run): string {
   const { machine, results } = run;
   const names = Object.keys(COLUMNS).filter((name) => results.some((result) => result.workload === name));
@@ -22,6 +23,7 @@ export function tables(run: Run): string {
   return [
     `min / median / max over the rounds; ${machine.date}, ${machine.cores} × ${machine.cpu}, ${machine.memoryGiB} GiB, ${machine.kernel}, node ${machine.node}`,
     '',
+    ...verdictTable(results),
     ...parts,
     ...cpuTable(results),
     ...costTables(results),
@@ -33,7 +35,7 @@ export function tables(run: Run): string {
 
 function workloadTable(name: string, results: readonly Result[]): string[] {
   const columns = (COLUMNS[name] ?? []).filter(({ key }) =>
-    results.some((result) => result.figures?.[key] !== undefined),
+    results.some((result) => figureOf(result, key) !== undefined),
   );
   const heads = [
     'system',

@@ -121,6 +121,11 @@ test.concurrent('a closed loop counts what it delivered', async () => {
   expect(counters.lost).toBe(0);
 });
 
+test.concurrent('a connection is held where a message comes on it', async () => {
+  const { figures } = await run('W5a', { connections: 200 }, 'lose');
+  expect(figures).toMatchObject({ connected: 200, held: 198 });
+});
+
 test.concurrent('one of those with a queue reads it back', async () => {
   const { figures } = await run('W5b', { users: 3, each: 10, settleMs: 0 });
   expect(figures).toMatchObject({ queued: 30, readBack: 10 });

@@ -3,12 +3,15 @@ import { diskBytes, rssBytes, sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
 import type { ServerHost } from '../server-host.ts';
 import { round } from '../statistics.ts';
-import { provision, queueFor, userIds } from './steps.ts';
+import { drain, IN_FLIGHT, provision, queueFor, userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
 
 const MIB = 2 ** 20;
 /** A connected user is idle once the work of connecting has settled. */
 const SETTLE_MS = 4_000;
+/** A connection that is held has had its message by then; the rest is waited for while any still comes. */
+const QUIET_MS = 4_000;
+const HELD_MS = 60_000;
 
 /** Memory of the servers, of ours alone, and of the gateways alone: only these hold connections. */
 function memory(host: ServerHost): { all: number; ours: number; gateways: number } {
@@ -20,7 +23,7 @@ function memory(host: ServerHost): { all: number; ours: number; gateways: number
   };
 }
 
-/** W5a: memory per idle connection. */
+/** W5a: memory per idle connection; that they are held is shown by a message to each. */
 export const idleMemory: Workload = async (driver, host, params) => {
   const recorder = new Recorder();
   const users = userIds('c', numberOf(params, 'connections', 5_000));
@@ -30,13 +33,13 @@ export const idleMemory: Workload = async (driver, host, params) => {
   await sleep(SETTLE_MS);
   const before = memory(host);
   const startedAt = performance.now();
-  let connected = 0;
+  const connected: string[] = [];
   let failed = 0;
   await pool(users, 100, async (id) => {
     if (performance.now() - startedAt > budgetMs) return;
     try {
       await driver.connectUser(id, recorder.sink(id));
-      connected++;
+      connected.push(id);
     } catch (error) {
       failed++;
       recorder.countError(error);
@@ -45,12 +48,17 @@ export const idleMemory: Workload = async (driver, host, params) => {
   const seconds = (performance.now() - startedAt) / 1000;
   await sleep(SETTLE_MS);
   const after = memory(host);
-  const perConnection = (now: number, then: number) => round((now - then) / 1024 / connected);
+  const perConnection = (now: number, then: number) => round((now - then) / 1024 / connected.length);
+  await pool(connected, IN_FLIGHT, async (id) => {
+    await recorder.send(driver, id);
+  });
+  await drain(recorder, QUIET_MS, HELD_MS);
   return {
     figures: {
-      connected,
+      connected: connected.length,
+      held: recorder.unique,
       failed,
-      connectsPerSec: Math.round(connected / seconds),
+      connectsPerSec: Math.round(connected.length / seconds),
       baseRssMiB: round(before.all / MIB),
       rssMiB: round(after.all / MIB),
       kibPerConnection: perConnection(after.all, before.all),

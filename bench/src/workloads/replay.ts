@@ -1,9 +1,12 @@
 import { startCpuMeter } from '../cpu-meter.ts';
-import { rssBytes, sleep } from '../processes.ts';
+import { MemoryWatch } from '../memory-watch.ts';
+import { sleep } from '../processes.ts';
 import { Recorder } from '../recorder.ts';
 import { median, round } from '../statistics.ts';
 import { provision, queueFor, redelivered, userIds } from './steps.ts';
 import { numberOf, type Workload } from './workload.ts';
+
+const MIB = 2 ** 20;
 
 /** How many users return to a backlog of a size: more where one takes less. */
 const usersFor = (size: number): number => (size >= 20_000 ? 1 : size >= 1_000 ? 3 : 7);
@@ -29,19 +32,19 @@ export const replay: Workload = async (driver, host, params) => {
     await provision(driver, recorder, users);
     figures[`n${size}.queuedPerSec`] = Math.round(await queueFor(driver, recorder, users, size));
     await sleep(500);
-    const before = rssBytes(host.pids());
+    const ourPids = host.pids('ours');
+    const memory = new MemoryWatch(host.pids());
+    const ourMemory = new MemoryWatch(ourPids);
     const meter = startCpuMeter(host);
-    let highest = before;
-    for (const id of users) {
-      await returnOne(id, size, times);
-      highest = Math.max(highest, rssBytes(host.pids()));
-    }
+    for (const id of users) await returnOne(id, size, times);
     cpu = meter(users.length * size);
+    figures[`n${size}.rssGrowthMiB`] = round(memory.stop() / MIB);
+    const ourGrowth = ourMemory.stop();
+    if (ourPids.length > 0) figures[`n${size}.oursGrowthMiB`] = round(ourGrowth / MIB);
     await sleep(200);
     again += await redelivered(driver, recorder, users);
     for (const [name, values] of Object.entries(times)) figures[`n${size}.${name}Ms`] = round(median(values));
     figures[`n${size}.perSec`] = Math.round(size / (median(times.last) / 1000));
-    figures[`n${size}.rssGrowthMiB`] = round((highest - before) / 2 ** 20);
   }
   return {
     figures: { ...figures, redelivered: again },
