@@ -1,5 +1,7 @@
 import { createDynamo } from '@restante/shared/runtime/dynamo';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { type Line, startLine } from './faults/line.ts';
 import { RefusedError, TestClient } from './support/client.ts';
 import { readHistory } from './support/history-table.ts';
 import { call } from './support/http.ts';
@@ -9,14 +11,20 @@ import { type Stack, startStack } from './support/stack.ts';
 
 /**
  * docs/degraded-modes.md, row by row: an engine is away, or messaging does not follow. Sockets stay, what was accepted comes once it is
- * back, in order, and what was refused never does; nobody restarts anything of ours.
+ * back, in order, and what was refused never does; nobody restarts anything of ours, and the launcher has not had to.
  */
 const BACKLOG_MAX_RECORDS = 200;
+/** Short, so that a test can wait for its end; long enough that no other test goes past it. */
+const LEASE_MS = 4_000;
 const SEND_EACH_MS = 10;
 const RECOVERED_MS = 90_000;
 const engines = new OwnEngines();
 let stack: Stack;
 let dynamodb: string;
+let redis: Redis;
+/** Between our services and Redis: with it cut, Redis goes on, and what it keeps for a time runs out. */
+let redisLine: Line;
+let booted: [string, number][];
 let turn = 0;
 let alice: TestClient;
 let bob: TestClient;
@@ -25,18 +33,30 @@ let sent: string[];
 beforeAll(async () => {
   const urls = await engines.start();
   dynamodb = urls.DYNAMODB_ENDPOINT!;
+  redis = new Redis(urls.REDIS_URL!);
+  // It is away in a test, and comes back.
+  redis.on('error', () => {});
+  redisLine = await startLine({ port: Number(new URL(urls.REDIS_URL!).port) });
   const env = {
     ...urls,
+    REDIS_URL: `redis://127.0.0.1:${redisLine.port}`,
+    LEASE_MS: String(LEASE_MS),
     BACKLOG_PACED_RECORDS: String(BACKLOG_MAX_RECORDS / 4),
     BACKLOG_MAX_RECORDS: String(BACKLOG_MAX_RECORDS),
     ...{ RATE_SEND_PER_SECOND: '100000', RATE_SEND_BURST: '100000' },
   };
   stack = await startStack({ env });
+  booted = ourPids();
 });
 afterAll(async () => {
   await stack?.stop();
+  await redisLine?.close();
+  redis?.disconnect();
   await engines.end();
 });
+
+const ourPids = () =>
+  [...stack.run.gateways, ...stack.run.services].map(({ name, pid }): [string, number] => [name, pid]);
 
 const account = async (name: string, gateway = 0) => {
   const user = `${name}-${turn}`;
@@ -93,6 +113,7 @@ afterEach(async () => {
   expect(delivered()).toEqual(sent.filter((id) => accepted.has(id)));
   expect(idsOf('rejected').filter((id) => accepted.has(id))).toEqual([]);
   expect([alice.closed, bob.closed]).toEqual([undefined, undefined]);
+  expect(ourPids()).toEqual(booted);
   await Promise.all([alice.close(), bob.close()]);
 });
 
@@ -127,6 +148,26 @@ test('Redis is away: what is sent is accepted and waits in the log, who would co
     expect([alice.closed, bob.closed]).toEqual([undefined, undefined]);
   });
   await bob.until('what waited', () => delivered().length === 1 + ids.length, RECOVERED_MS);
+});
+
+test('Redis is away past the lease: sockets stay, each gateway takes its slot again, what waited in the log comes', async () => {
+  const leases = async () => {
+    const slots = (await redis.keys('slot:*')).sort();
+    return Promise.all(slots.map(async (slot) => [slot, await redis.get(slot)]));
+  };
+  const held = await leases();
+  expect(held).toHaveLength(2);
+  redisLine.set({ refuses: true });
+  redisLine.cut();
+  const ids = send30();
+  await alice.until('accepted', () => ids.every((id) => idsOf('accepted').includes(id)));
+  await vi.waitFor(async () => expect(await leases()).toEqual([]), { timeout: RECOVERED_MS });
+  expect(delivered()).toHaveLength(1);
+  expect([alice.closed, bob.closed]).toEqual([undefined, undefined]);
+  redisLine.set({});
+  await bob.until('what waited', () => delivered().length === 1 + ids.length, RECOVERED_MS);
+  // Under the lease that the sessions of their sockets name: hints for these have a reader again.
+  await vi.waitFor(async () => expect(await leases()).toEqual(held), { timeout: RECOVERED_MS });
 });
 
 test('DynamoDB is away: delivery goes on, stored comes late, the history has all of it then', async () => {

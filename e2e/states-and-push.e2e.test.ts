@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
 import { call } from './support/http.ts';
+import { emptyRedis } from './support/redis-of.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** How far a message has got, for its sender, for an operator, and for the phone that is woken by it. */
@@ -33,7 +34,8 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => hooks.listen(0, '127.0.0.1', resolve));
   const WEBHOOK_URL = `http://127.0.0.1:${(hooks.address() as AddressInfo).port}/`;
   const env = { REDELIVER_AFTER_MS: '300', PUSH_REPEAT_MS: '600000', WEBHOOK_RETRY_MS: '20', WEBHOOK_SECRET: 'shared' };
-  stack = await startStack({ env: { ...env, WEBHOOK_URL } });
+  // The reconciler would find by itself whom the due queue has forgotten.
+  stack = await startStack({ env: { ...env, WEBHOOK_URL, RECONCILE_EACH_SECONDS: '0' } });
 });
 afterAll(async () => {
   await stack?.stop();
@@ -229,6 +231,21 @@ test('webhooks tell of what was got, read and dead-lettered, though each was ref
   }, WAIT);
   expect(JSON.stringify(webhooks)).not.toContain('secret of');
   await Promise.all([rosa.close(), sven.close()]);
+});
+
+test('who is away when Redis loses everything is woken again, though nobody sends to them or comes, and has the message once', async () => {
+  await makeDevice('tina');
+  await send('mike', { id: 'to-tina-1', to: 'tina' });
+  await untilStates('to-tina-1', 'mike', { tina: 'notified' });
+  const before = pushes('tina');
+  await emptyRedis(stack);
+  await vi.waitFor(() => expect(pushes('tina')).toHaveLength(before.length + 1), WAIT);
+  expect(pushes('tina').at(-1)).toMatchObject({ device: 'phone', pending: 1 });
+  const tina = await connect('tina');
+  await send('mike', { id: 'to-tina-2', to: 'tina' });
+  await tina.until('the next', () => tina.messages.some(({ id }) => id === 'to-tina-2'));
+  expect(tina.messages.map(({ id }) => id)).toEqual(['to-tina-1', 'to-tina-2']);
+  await tina.close();
 });
 
 async function metric(name: string): Promise<number> {

@@ -121,9 +121,11 @@ export class DueWorker {
 
   #decide(state: Whole): WakeDecision {
     const { leases, rules } = this.#context;
-    const sessions = state.sessions.filter(({ slot, lease }) => leases.isAlive(slot, lease));
+    const isSeen = ({ slot, lease }: Whole['sessions'][number]) => leases.isAlive(slot, lease);
+    const sessions = state.sessions.filter(isSeen);
+    const unseen = state.sessions.filter((session) => !isSeen(session));
     const { tail, furthest, tries, probe, push } = state;
-    return decideWake({ nowMs: Date.now(), tail, furthest, sessions, tries, probe, push }, rules);
+    return decideWake({ nowMs: Date.now(), tail, furthest, sessions, unseen, tries, probe, push }, rules);
   }
 
   /** One wake-up for each device. @returns refused where the provider did, or DynamoDB is away: tried again */

@@ -1,12 +1,13 @@
 import type { ViolationKind } from '../../support/protocol-rules.ts';
 
 /** By whom a mutant is caught: a run under these nemeses, as one of these kinds; or, where that shows it better, a test. */
-type Catcher =
+export type Catcher =
   | {
       run: { nemeses: readonly string[]; seed?: number; settings?: Record<string, string> };
       as: readonly ViolationKind[];
     }
-  | { test: string };
+  /** `title`: of the test, or the beginning of it. */
+  | { test: string; title: string };
 
 /** A mistake that somebody could make: one place of one file says something else. */
 export type Mutant = { name: string; file: string; from: string; to: string; caught: Catcher };
@@ -68,7 +69,10 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'if seq > d.cursor then',
     to: 'if seq < d.cursor then d.cursor = math.max(seq, m.base) saveDevices(m) end\nif seq > d.cursor then',
     // A replay of acks ends where they ended before: a run sees it only where somebody connects between two of them.
-    caught: { test: 'shared/src/inbox/ack.int.test.ts' },
+    caught: {
+      test: 'shared/src/inbox/ack.int.test.ts',
+      title: 'moves by a cumulative ack, forward only',
+    },
   },
   {
     name: 'accepted before Kafka has it',
@@ -104,35 +108,50 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'joined <= position && (left === undefined || position < left);',
     to: 'joined <= position && (left === undefined || left >= 0);',
     // Few leave in a short run, and fewer are sent anything after that.
-    caught: { test: 'messaging/src/on-message.int.test.ts' },
+    caught: {
+      test: 'messaging/src/on-message.int.test.ts',
+      title: 'gives who leaves it the change by which they leave, and nothing that is sent after',
+    },
   },
   {
     name: 'disconnect without compare',
     file: 'shared/src/inbox/lua/disconnect.lua',
     from: "call('HDEL', SESSIONS, ARGV[2])",
     to: "call('DEL', SESSIONS)",
-    caught: { test: 'shared/src/inbox/sessions.int.test.ts' },
+    caught: {
+      test: 'shared/src/inbox/sessions.int.test.ts',
+      title: 'ends the session of that connection alone: a newer one of the device stays',
+    },
   },
   {
     name: 'live before drained',
     file: 'shared/src/inbox/lua/prelude.lua',
     from: "s.mode = reached >= m.tail and 'l' or 'd'",
     to: "s.mode = 'l'",
-    caught: { test: 'shared/src/inbox/replay.int.test.ts' },
+    caught: {
+      test: 'shared/src/inbox/replay.int.test.ts',
+      title: 'releases from the cursor on what the window takes; the session is live where that is all',
+    },
   },
   {
     name: 'TTL refreshed only: new mail keeps old mail alive',
     file: 'shared/src/inbox/lua/prelude.lua',
     from: 'if not head or element(head) > NOW - RETENTION_MS then break end',
     to: 'if true then break end',
-    caught: { test: 'shared/src/inbox/sync.int.test.ts' },
+    caught: {
+      test: 'shared/src/inbox/sync.int.test.ts',
+      title: 'waits for the rebuild of an inbox that is lost, or whose age took what the device waits for',
+    },
   },
   {
     name: 'unprocessed batch items ignored',
     file: 'shared/src/runtime/dynamo.ts',
     from: 'return (UnprocessedItems?.[table] ?? []).map(',
     to: 'return (UnprocessedItems?.[table] ?? []).slice(0, 0).map(',
-    caught: { test: 'messaging/src/history-dynamo.int.test.ts' },
+    caught: {
+      test: 'messaging/src/history-dynamo.int.test.ts',
+      title: 'is sent again until all is taken',
+    },
   },
 ];
 

@@ -10,6 +10,7 @@ const state = (over: Partial<WakeState>): WakeState => ({
   tail: 10,
   furthest: 4,
   sessions: [],
+  unseen: [],
   tries: 0,
   probe: undefined,
   push: { pushedTail: 0, nextAtMs: 0 },
@@ -63,6 +64,17 @@ describe('decideWake', () => {
     const spent = { tries: MAX_PUSHES, push: { pushedTail: 10, nextAtMs: NOW - 1 } };
     expect(decideWake(state(spent), RULES)).toMatchObject({ push: false, nextAtMs: undefined });
     expect(decideWake(state({ ...spent, tail: 11 }), RULES)).toMatchObject({ push: true, note: { tries: 1 } });
+  });
+
+  it('looks again soon at a session that lags and whose gateway is not seen: the next push may be far away', () => {
+    const waiting = { tries: 7, push: { pushedTail: 10, nextAtMs: NOW + 3_600_000 } };
+    expect(decideWake(state({ ...waiting, unseen: [session(4)] }), RULES)).toMatchObject({
+      probe: [],
+      push: false,
+      nextAtMs: NOW + 5_000,
+    });
+    expect(decideWake(state({ furthest: 10, unseen: [session(4)] }), RULES).nextAtMs).toBe(NOW + 5_000);
+    expect(decideWake(state({ furthest: 10, unseen: [session(10)] }), RULES).nextAtMs).toBeUndefined();
   });
 
   it('never pushes before the time of the next, nor more than its bound for the same backlog', () => {

@@ -9,6 +9,8 @@ export type WakeState = {
   /** The furthest cursor of the active devices: beyond it nobody has acked. */
   furthest: number;
   sessions: readonly WakeSession[];
+  /** Those whose gateway holds no slot now: it is dead, or Redis has lost the lease alone and the gateway takes it again. */
+  unseen: readonly WakeSession[];
   /** Pushes since anything was acked. */
   tries: number;
   /** The tail at the last push, and before when no other goes out. */
@@ -36,9 +38,16 @@ export const PROBE_WAIT_MS = 1_000;
 
 /**
  * Whom to wake, and when to look again (decision 15). Sessions that lag are probed for as long as they lag; a push goes out at
- * once where nobody is connected, and where someone is, only once a probe has moved nothing.
+ * once where nobody is connected, and where someone is, only once a probe has moved nothing. One that is unseen is looked at again soon,
+ * for as long as it lasts: it may be connected, and the next push an hour away.
  */
 export function decideWake(state: WakeState, rules: WakeRules): WakeDecision {
+  const decision = decideForSeen(state, rules);
+  if (state.unseen.every(({ cursor }) => cursor >= state.tail)) return decision;
+  return { ...decision, nextAtMs: earlier(state.nowMs + rules.redeliverAfterMs, decision.nextAtMs) };
+}
+
+function decideForSeen(state: WakeState, rules: WakeRules): WakeDecision {
   const { nowMs, tail, furthest, sessions, tries } = state;
   const lagging = sessions.filter(({ cursor }) => cursor < tail);
   const undelivered = furthest < tail;
