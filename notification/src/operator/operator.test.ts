@@ -8,13 +8,17 @@ let server: Server | undefined;
 afterEach(() => server?.close());
 
 /** No store is there: what is refused is refused before anything was read, done or put on record. */
-async function ask(path: string, settings: Pick<OperatorOptions, 'token' | 'showsBodies'>): Promise<[number, string]> {
+async function ask(
+  path: string,
+  settings: Pick<OperatorOptions, 'token' | 'showsBodies'>,
+  method = 'GET',
+): Promise<[number, string]> {
   const operator = new Operator(settings as OperatorOptions);
   server = createServer((request, response) => void operator.serve(request, response));
   await new Promise<void>((listening) => server?.listen(0, '127.0.0.1', listening));
   const { port } = server.address() as AddressInfo;
   const headers = { authorization: `Bearer ${TOKEN}` };
-  const response = await fetch(`http://127.0.0.1:${port}/operator/${path}`, { headers });
+  const response = await fetch(`http://127.0.0.1:${port}/operator/${path}`, { method, headers });
   return [response.status, await response.text()];
 }
 
@@ -30,6 +34,14 @@ it.each(['', 'page.mjs', 'api/system'])('without ADMIN_TOKEN there is no /operat
   const [status, text] = await ask(path, { token: undefined, showsBodies: true });
   expect([status, text]).toEqual([404, expect.stringContaining('set ADMIN_TOKEN')]);
 });
+
+it.each(['users/bob/revoke', 'slots/0/drain', 'notice', 'dead-letters/0/discard'])(
+  'without ADMIN_TOKEN nothing is done by %s',
+  async (order) => {
+    const [status, text] = await ask(`api/${order}`, { token: undefined, showsBodies: true }, 'POST');
+    expect([status, text]).toEqual([404, expect.stringContaining('set ADMIN_TOKEN')]);
+  },
+);
 
 it.each(['from=-1', 'since=x', 'limit=501'])('a listing of dead letters with %s is refused', async (query) => {
   const [status] = await ask(`api/dead-letters?${query}`, { token: TOKEN, showsBodies: false });
