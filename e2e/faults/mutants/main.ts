@@ -71,8 +71,9 @@ function lineOf(mutant: string, verdict: Verdict): string {
   return `✗ ${name} NOT caught${verdict.instead === undefined ? '' : `, but ${verdict.instead}`}`;
 }
 
-const wrongIn = async (caught: Catcher, root: string, minutes: number): Promise<readonly Wrong[]> =>
-  'test' in caught ? failedIn(root, caught.test) : brokenIn(root, caught.run, minutes);
+async function wrongIn(caught: Catcher, root: string, minutes: number): Promise<readonly Wrong[]> {
+  return 'test' in caught ? failedIn(root, caught.test) : brokenIn(root, caught.run, minutes);
+}
 
 type Run = Extract<Catcher, { run: object }>['run'];
 
