@@ -54,8 +54,6 @@ type Book = {
   isFirst: boolean;
   /** When it came back after its retention; it starts anew then. */
   returnedAt: number | undefined;
-  /** Undelivered entries of a user without any active device, which the next device takes over. */
-  takesOver: Set<string>;
   gaps: Map<string, GapReason>;
   /** Trimmed while it was unseen for its retention. */
   expired: Set<string>;
@@ -144,22 +142,12 @@ export class Checker {
     }
   }
 
-  /** @param untaken what the device that was seen last had not acked: the new one takes it over, if no other is left. */
-  onDeviceMade(user: User, name: string, untaken: readonly Entry[]): void {
+  onDeviceMade(user: User, name: string): void {
     const device = this.deviceNamed(user, name);
     const book = this.book(device);
     // One that comes back after its retention starts anew when its cursor is made, not when it first knocked.
     if (book.returnedAt !== undefined) book.returnedAt = this.world.scheduler.now;
-    if (book.madeAt !== undefined) return;
-    this.make(device, book);
-    const others = this.world
-      .devicesOf(user)
-      .filter((other) => other !== device && this.book(other).madeAt !== undefined);
-    // One that was born long ago, and left before it had a cursor, comes back to its own place.
-    const row = this.world.dynamo.devices.get(user)?.get(name);
-    const isNew = row === undefined || this.world.scheduler.now - row.bornAt < NOTICED_LATE;
-    if (isNew && others.every((other) => this.isSurelyExpired(other)))
-      for (const entry of untaken) book.takesOver.add(entry.id);
+    if (book.madeAt === undefined) this.make(device, book);
   }
 
   /** A rebuild restores its cursor: what it is owed stays. */
@@ -173,10 +161,7 @@ export class Checker {
     book.madeAt = this.world.scheduler.now;
     const row = this.world.dynamo.devices.get(device.user)?.get(device.name);
     const others = this.world.devicesOf(device.user).filter((other) => other !== device);
-    book.isFirst =
-      row?.start === undefined &&
-      row?.follows === undefined &&
-      others.every((other) => this.book(other).madeAt === undefined);
+    book.isFirst = row?.start === undefined && others.every((other) => this.book(other).madeAt === undefined);
   }
 
   /** A device comes to a gateway: one that was unseen for its retention starts anew. */
@@ -293,7 +278,7 @@ export class Checker {
       this.world.fail('order', `${device.name} gets ${conversation} ${position} after ${before}`);
     book.firstPositions.set(conversation, Math.max(before, position));
     const row = this.world.dynamo.devices.get(device.user)?.get(device.name);
-    const isLater = row?.start !== undefined && row.follows === undefined;
+    const isLater = row?.start !== undefined;
     const bornAt = isLater && !this.world.fault('clocks') ? row.bornAt : 0;
     if (record.appendedAt < bornAt - LONGEST_LAG) {
       this.world.fail('past', `${device.name} was born at ${bornAt} and gets ${id} of ${record.appendedAt}`);
@@ -360,7 +345,7 @@ export class Checker {
     const book = this.book(device);
     if (book.madeAt === undefined || book.expired.has(record.id)) return false;
     const since = book.returnedAt ?? (book.isFirst ? -1 : book.madeAt);
-    if (record.appendedAt <= since && !book.takesOver.has(record.id)) return false;
+    if (record.appendedAt <= since) return false;
     if (!receivesAt(this.members.get(record.conversation)?.get(device.user) ?? [], record.offset)) return false;
     return record.from !== device.user || record.t === 'members' || this.hadTwoDevices(device.user, record.appendedAt);
   }
@@ -399,7 +384,6 @@ export class Checker {
       madeAt: undefined,
       isFirst: false,
       returnedAt: undefined,
-      takesOver: new Set(),
       gaps: new Map(),
       expired: new Set(),
       seen: new Map(),

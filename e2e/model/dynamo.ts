@@ -13,15 +13,11 @@ export type HistoryItem = {
   ttl: number | undefined;
   target: number | undefined;
 };
-/**
- * `start`: where each source partition ended when it was made; undefined for a user's first device, which gets all.
- * `follows`: the device whose place it took, where no other was active any more.
- */
+/** `start`: where each source partition ended when it was made; undefined for a user's first device, which gets all. */
 export type DeviceRow = {
   start: number[] | undefined;
   bornAt: number;
   seenAt: number;
-  follows: DeviceName | undefined;
 };
 /** A user was a member at the positions joined <= p < left. */
 export type Interval = { joined: number; left: number };

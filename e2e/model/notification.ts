@@ -1,4 +1,4 @@
-import { type DeviceRow, ensure } from './dynamo.ts';
+import { ensure } from './dynamo.ts';
 import { findInbox } from './inbox-scripts.ts';
 import type { DeadLetter } from './kafka.ts';
 import { rebuild, resetConnection } from './rebuild.ts';
@@ -69,31 +69,10 @@ function* makeDevice(world: World, process: Process, user: User, device: DeviceN
     if (noted !== undefined) known.start = noted === 'first' ? undefined : noted;
     return;
   }
-  const last = [...rows].sort(([, a], [, b]) => b.seenAt - a.seenAt)[0];
-  const takesOver =
-    last !== undefined &&
-    noted === undefined &&
-    seenAt - last[1].seenAt >= world.deviceRetention &&
-    world.rule('nextWhereLastStood');
-  const start = noted === 'first' || (last === undefined && !noted) ? undefined : (noted ?? world.kafka.ends());
+  const isFirst = noted === 'first' || (noted === undefined && rows.size === 0);
+  const start = isFirst ? undefined : (noted ?? world.kafka.ends());
   yield;
-  if (rows.has(device)) return;
-  if (!takesOver) rows.set(device, { start, bornAt: seenAt, seenAt, follows: undefined });
-  else follow(world, user, device, { start, bornAt: seenAt, seenAt, follows: last[0] });
-}
-
-/** Nobody else is active: it takes over from the last one, durably too, or a rebuild would take its birth for its start. */
-function follow(world: World, user: User, device: DeviceName, row: DeviceRow): void {
-  const { devices, cursors } = world.dynamo;
-  const rows = ensure(devices, user, () => new Map());
-  const last = row.follows as DeviceName;
-  if (!world.rule('takeoverDurable')) {
-    rows.set(device, row);
-    return;
-  }
-  const ofUser = ensure(cursors, user, () => new Map());
-  ofUser.set(device, new Map(ofUser.get(last)));
-  rows.set(device, { ...row, start: rows.get(last)?.start });
+  if (!rows.has(device)) rows.set(device, { start, bornAt: seenAt, seenAt });
 }
 
 function* makeDeviceLater(world: World, process: Process, user: User, device: DeviceName): Steps {

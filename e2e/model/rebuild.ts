@@ -264,7 +264,6 @@ function merged(world: World, user: User, material: Material, old: Inbox | undef
 function beginnings(world: World, devices: Map<DeviceName, DeviceRow>): number[][] {
   let latest = world.kafka.incoming.map(() => 0);
   return [...devices.values()]
-    .filter(({ follows }) => follows === undefined || !devices.has(follows))
     .map(({ start }) => start ?? latest)
     .sort((a, b) => sum(a) - sum(b))
     .map((start) => {

@@ -31,8 +31,6 @@ export const RULES = {
   oldestFirst: '11: what came before a device was made stands in a rebuilt inbox before what came after',
   seenRefreshed: '7: a device that stays connected is seen again and again, durably',
   deviceExpiry: '7: a device unseen for its retention holds nothing back',
-  nextWhereLastStood: '7: with no device active, the next starts where the last stood',
-  takeoverDurable: '7, 11: and that is in its row and its durable cursors, which a rebuild reads',
   ownCopiesInPartial: '10: own copies go into a partial inbox, whose devices nobody knows yet',
   ownCopiesSince: '11: a rebuild takes own messages from when the second device was made',
   redisTime: '7: scripts use the time of Redis',

@@ -1,14 +1,5 @@
 import { PAGE, POISON_CONNECTION_TICKS, POISON_CONNECTIONS, POISON_TICKS } from './config.ts';
-import {
-  activeDevices,
-  drainedAt,
-  findInbox,
-  moveCursor,
-  pageAfter,
-  release,
-  sessionsOf,
-  windowEnd,
-} from './inbox-scripts.ts';
+import { drainedAt, findInbox, moveCursor, pageAfter, release, sessionsOf, windowEnd } from './inbox-scripts.ts';
 import type { ConnectionId, DeviceName, Entry, Hint, User } from './records.ts';
 import type { Inbox, Script, Session } from './redis.ts';
 import type { World } from './world.ts';
@@ -151,22 +142,17 @@ export function noteStart(world: World, at: Script, user: User, device: DeviceNa
   if (!inbox || inbox.partial || !world.rule('startNoted')) return undefined;
   if (inbox.cursors[device] !== undefined) return inbox.noted[device];
   const others = Object.keys(inbox.cursors);
-  // Who takes over from the last one is told by the rows.
-  const anyActive = activeDevices(world, at, user, inbox).length > 0 || !world.rule('nextWhereLastStood');
-  if (others.length > 0 && !anyActive) return undefined;
-  const takenOver = untaken(inbox, others);
   inbox.seen[device] = at.now;
   inbox.cursors[device] = others.length === 0 ? firstStart(world, inbox) : inbox.tail;
   const ends = world.kafka.incoming.map((_, partition) => (inbox.lastEnqueued[partition] ?? -1) + 1);
   inbox.noted[device] = others.length === 0 ? 'first' : ends;
-  world.checker.onDeviceMade(user, device, takenOver);
+  world.checker.onDeviceMade(user, device);
   return inbox.noted[device];
 }
 
 /**
- * A device without a cursor: a user's first starts at the first entry kept, a later one at its birth, and where no other is
- * active any more it starts where the last one stood (decision 7). @returns false where its row says otherwise than the inbox: a
- * rebuild goes by the row
+ * A device without a cursor: a user's first starts at the first entry kept, a later one at the tail, whoever is still active
+ * (docs/adr/0016). @returns false where its row says otherwise than the inbox: a rebuild goes by the row
  */
 export function ensureCursor(world: World, at: Script, user: User, inbox: Inbox, device: DeviceName): boolean {
   inbox.seen[device] = at.now;
@@ -179,26 +165,16 @@ export function ensureCursor(world: World, at: Script, user: User, inbox: Inbox,
   }
   if (inbox.cursors[device] !== undefined) return true;
   const others = Object.keys(inbox.cursors);
-  const takenOver = untaken(inbox, others);
-  const isKnown = row !== undefined && at.now - row.seenAt < world.deviceRetention;
   // A rebuild has missed it: made by the next look, which moves its row.
-  if (others.length > 0 && row?.start && !row.follows && isKnown && world.rule('startNoted')) return false;
-  if (others.length === 0) inbox.cursors[device] = firstStart(world, inbox);
-  else if (row?.follows !== undefined) inbox.cursors[device] = Math.max(inbox.base, inbox.cursors[row.follows] ?? 0);
-  else inbox.cursors[device] = inbox.tail;
-  world.checker.onDeviceMade(user, device, takenOver);
+  if (others.length > 0 && row?.start && world.rule('startNoted')) return false;
+  inbox.cursors[device] = others.length === 0 ? firstStart(world, inbox) : inbox.tail;
+  world.checker.onDeviceMade(user, device);
   return true;
 }
 
 /** A user's first device starts at the first entry ever kept: what the cap took before it came is a gap for it too. */
 const firstStart = (world: World, inbox: Inbox): number =>
   inbox.overflowTo > inbox.agedTo && world.rule('overflowBeforeFirst') ? inbox.agedTo : inbox.base;
-
-/** What the device that was seen last has not acked. */
-function untaken(inbox: Inbox, devices: DeviceName[]): Entry[] {
-  const last = devices.sort((a, b) => (inbox.seen[b] ?? 0) - (inbox.seen[a] ?? 0))[0];
-  return last === undefined ? [] : inbox.entries.filter((entry) => entry.seq > (inbox.cursors[last] ?? 0));
-}
 
 /** The next generation for a connection: where it stands now, and its first page. */
 export function reset(
