@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
     // A replay of acks ends where they ended before: a run sees it only where somebody connects between two of them.
     caught: {
       test: 'shared/src/inbox/ack.int.test.ts',
-      title: 'moves by a cumulative ack, forward only',
+      title: 'of what was acked before moves nothing, while another device holds the list',
     },
   },
   {
