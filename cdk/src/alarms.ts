@@ -65,7 +65,8 @@ function deliveryAlarms({ stage, broker }: Watched): AlarmSpec[] {
     },
     {
       name: 'dead-letters',
-      means: 'Records or entries were put aside as poison: read them with `restante dead-letters`, mend, redrive.',
+      means:
+        'Records or entries were put aside as poison: read them with `restante dead-letters` (docs/deploy.md, "To act"), mend, redrive.',
       metric: new cloudwatch.MathExpression({
         expression: 'FILL(messaging, 0) + FILL(notification, 0)',
         label: 'dead letters',

@@ -30,6 +30,7 @@ const AT_DEPLOYMENT: Partial<Record<SettingName, string>> = {
   REDIS_PASSWORD: 'from Secrets Manager',
   WEBHOOK_URL: 'https://hooks.example.com/restante',
   WEBHOOK_SECRET: 'from Secrets Manager',
+  ADMIN_TOKEN: 'sixty-four letters and digits from Secrets Manager',
   ATTACHMENT_BUCKET: 'restante-prod-attachments-bucket',
 };
 
@@ -119,6 +120,8 @@ describe.each([...Object.values(STAGES), WITH_ALL])('$name, webhooks $webhooks',
     expect('ATTACHMENT_BUCKET' in environmentOf('gateway')).toBe(stage.attachments !== undefined);
     for (const name of ['WEBHOOK_URL', 'WEBHOOK_SECRET'])
       expect(name in environmentOf('notification')).toBe(stage.webhooks);
+    const operated = [...SERVICES, 'topics'].filter((name) => 'ADMIN_TOKEN' in environmentOf(name));
+    expect(operated).toEqual(['notification']);
   });
 
   test('services and topics agree on slots and epoch', () => {

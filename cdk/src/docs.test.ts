@@ -2,19 +2,20 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { pushSecretName } from './push-stack.ts';
 import { IMAGES } from './registry-stack.ts';
-import { parameterName, STAGES } from './stages.ts';
+import { adminTokenName, parameterName, STAGES } from './stages.ts';
 import { synthesize } from './synthesized.ts';
 
 const page = readFileSync(new URL('../../docs/deploy.md', import.meta.url), 'utf8');
 const synthesized = synthesize(STAGES.prod);
 
-test('the guide makes every parameter and secret that the stacks read', () => {
+test('the guide makes every parameter and secret that the stacks read, and reads the one that they make', () => {
   for (const name of ['certificate-arn', 'jwks-url', 'allowed-origins'] as const) {
     expect(page).toContain(`--name ${parameterName('prod', name).replace('prod', '$STAGE')} `);
   }
   for (const platform of STAGES.prod.push) {
     expect(page).toContain(`--name ${pushSecretName(STAGES.prod, platform).replace('prod', '$STAGE')} `);
   }
+  expect(page).toContain(`--secret-id ${adminTokenName('prod').replace('prod', '$STAGE')} `);
   const parameters = JSON.stringify(synthesized.template('services'));
   const read = new Set(
     [...parameters.matchAll(/"(\/restante\/prod\/(?:certificate|jwks|allowed)[a-z-]+)"/g)].map(([, name]) => name),

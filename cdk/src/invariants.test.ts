@@ -41,6 +41,30 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
       expect(byAddress.map(({ rule }) => rule)).toEqual([]);
     });
 
+    test('what a group lets in is written out: the admin port is open to nobody', () => {
+      const between = ingress
+        .filter(({ rule }) => !openToAll.some((open) => open.rule === rule))
+        .map(({ group }) => {
+          const { GroupId, SourceSecurityGroupId, FromPort, ToPort } = group.resource.Properties;
+          expect(ToPort).toBe(FromPort);
+          const [to, from] = [GroupId, SourceSecurityGroupId].map((id) => /(\w+)Group[0-9A-F]{8}/.exec(flat(id))![1]);
+          return `${from} to ${to} on ${FromPort}`;
+        });
+      const services = ['Gateway', 'Messaging', 'Notification'];
+      expect(between.sort()).toEqual(
+        [
+          'Alb to Gateway on 8080',
+          ...services.flatMap((from) => [
+            `${from} to Endpoints on 443`,
+            `${from} to Kafka on 9098`,
+            `${from} to Redis on 6380`,
+          ]),
+          'Topics to Endpoints on 443',
+          'Topics to Kafka on 9098',
+        ].sort(),
+      );
+    });
+
     test('no task has a public address and no broker a public listener', () => {
       for (const configuration of property('AWS::ECS::Service', 'NetworkConfiguration')) {
         expect(configuration).toMatchObject({ AwsvpcConfiguration: { AssignPublicIp: 'DISABLED' } });
@@ -154,7 +178,14 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
 
     test('`*` as a resource is only where AWS knows no other', () => {
       const wild = statements.filter(({ statement }) => listOf(statement.Resource).includes('*'));
-      expect(new Set(wild.flatMap(({ statement }) => listOf(statement.Action)))).toEqual(
+      const ofSession = wild.filter(({ id }) => id.startsWith('notificationRole'));
+      expect(ofSession.map(({ statement }) => statement.Action)).toEqual([
+        ['CreateControlChannel', 'CreateDataChannel', 'OpenControlChannel', 'OpenDataChannel'].map(
+          (action) => `ssmmessages:${action}`,
+        ),
+      ]);
+      const others = wild.filter((one) => !ofSession.includes(one));
+      expect(new Set(others.flatMap(({ statement }) => listOf(statement.Action)))).toEqual(
         new Set(['ecr:GetAuthorizationToken']),
       );
     });
@@ -202,8 +233,37 @@ describe.each(Object.values(STAGES))('$name', (stage) => {
       for (const { Name, Environment, Secrets } of containers) {
         const plain = (Environment as { Name: string }[]).map((variable) => variable.Name);
         expect(plain.filter((name) => /PASSWORD|SECRET|TOKEN/.test(name))).toEqual([]);
-        if (Name !== 'topics') expect(Secrets).toEqual([{ Name: 'REDIS_PASSWORD', ValueFrom: expect.anything() }]);
+        const names = (Secrets as { Name: string }[] | undefined)?.map((secret) => secret.Name);
+        const expected = { topics: undefined, notification: ['REDIS_PASSWORD', 'ADMIN_TOKEN'] };
+        expect(names, Name as string).toEqual(
+          (Name as string) in expected ? expected[Name as keyof typeof expected] : ['REDIS_PASSWORD'],
+        );
       }
+    });
+
+    test('an operator reaches notification, by Session Manager, and no other', () => {
+      const reached = ofType('AWS::ECS::Service').filter(({ resource }) => resource.Properties.EnableExecuteCommand);
+      expect(names(reached)).toEqual([expect.stringMatching(/\/NotificationService/)]);
+      const writes = containers.map(({ Name, MountPoints }) => [
+        Name,
+        (MountPoints as { ContainerPath: string }[]).map(({ ContainerPath }) => ContainerPath).sort(),
+      ]);
+      const agent = ['/managed-agents', '/var/lib/amazon/ssm', '/var/log/amazon/ssm'];
+      expect(Object.fromEntries(writes)).toEqual({
+        gateway: ['/data'],
+        messaging: ['/data'],
+        notification: ['/data', ...agent],
+        topics: ['/data'],
+      });
+    });
+
+    test('the token of operators is made at deployment, long and random', () => {
+      const token = ofType('AWS::SecretsManager::Secret').filter(
+        ({ resource }) => resource.Properties.Name === `restante/${stage.name}/admin-token`,
+      );
+      expect(token.map(({ resource }) => resource.Properties.GenerateSecretString)).toEqual([
+        { PasswordLength: 64, ExcludePunctuation: true },
+      ]);
     });
 
     test('a deployment that does not come up is rolled back', () => {

@@ -21,8 +21,8 @@ export type SecurityGroups = Record<
 
 /**
  * Three zones. Only the load balancer and the NAT gateways stand in public subnets. What the tasks talk to all day
- * (tables, push, logs, images, secrets) goes through endpoints; the NAT gateways are for the one thing outside, the
- * public keys of the tokens.
+ * (tables, push, logs, images, secrets) goes through endpoints; the NAT gateways are for the public keys of the tokens,
+ * which are outside, and for an operator's session, which is rare.
  */
 export class NetworkStack extends Stack {
   readonly vpc: ec2.Vpc;

@@ -3,6 +3,7 @@ import { OPERATOR_TOPIC } from '@restante/shared/contract/operator-actions';
 import { SERVICES, type ServiceName } from '@restante/shared/runtime/permissions';
 import { TABLES } from '@restante/shared/runtime/tables';
 import { describe, expect, test } from 'vitest';
+import { pushSecretName } from './push-stack.ts';
 import { STAGES } from './stages.ts';
 import { flat, listOf, type Statement, type Synthesized, statementsOfRole, synthesize } from './synthesized.ts';
 
@@ -205,7 +206,8 @@ describe('beyond that', () => {
     const allowed = {
       gateway: ['dynamodb', 'kafka-cluster', 'kms', 's3'],
       messaging: ['dynamodb', 'kafka-cluster', 'kms'],
-      notification: ['dynamodb', 'kafka-cluster', 'kms', 'sns'],
+      // What ECS Exec's agent needs; nothing of the process's own.
+      notification: ['dynamodb', 'kafka-cluster', 'kms', 'sns', 'ssmmessages'],
       topics: ['kafka-cluster'],
     };
     expect([...services].sort()).toEqual(allowed[role]);
@@ -222,14 +224,24 @@ describe('beyond that', () => {
     }
   });
 
-  test("a service's start-up role reads its own password and no other", () => {
-    for (const service of SERVICES) {
-      const role = synthesized.ofType('AWS::IAM::Role').find(({ id }) => id.startsWith(`${service}ExecutionRole`))!;
-      const secrets = statementsOfRole(synthesized, role.id)
-        .filter(({ Action }) => listOf(Action).includes('secretsmanager:GetSecretValue'))
-        .flatMap(({ Resource }) => listOf(Resource).map(flat));
-      expect(secrets).toEqual([expect.stringContaining(`${service}Password`)]);
-    }
+  test("a service's start-up role reads its own password, notification's the operators' token, and nobody any other", () => {
+    const readers = synthesized.ofType('AWS::IAM::Role').map(({ id }) => [
+      id.replace(/[0-9A-F]{8}$/, ''),
+      statementsOfRole(synthesized, id)
+        .filter(({ Action }) => listOf(Action).some((action) => action.startsWith('secretsmanager:')))
+        .flatMap(({ Resource }) => listOf(Resource).map(flat)),
+    ]);
+    expect(Object.fromEntries(readers.filter(([, secrets]) => secrets!.length > 0))).toEqual({
+      PushApplicationRole: stage.push.map((platform) =>
+        expect.stringContaining(`:secret:${pushSecretName(stage, platform)}-`),
+      ),
+      gatewayExecutionRole: [expect.stringContaining('gatewayPassword')],
+      messagingExecutionRole: [expect.stringContaining('messagingPassword')],
+      notificationExecutionRole: [
+        expect.stringContaining('notificationPassword'),
+        expect.stringMatching(/^<AdminToken/),
+      ],
+    });
   });
 
   test('these tests see a right that is one too many', () => {

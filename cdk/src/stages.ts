@@ -77,6 +77,8 @@ export const parameterName = (
 
 export const webhookSecretName = (stage: StageName): string => `restante/${stage}/webhook-secret`;
 
+export const adminTokenName = (stage: StageName): string => `restante/${stage}/admin-token`;
+
 /** @throws Error where the numbers of a stage contradict each other: better at synthesis than at three in the morning. */
 export function checkStage(stage: StageProps): void {
   const { topics, gateway, messaging, notification } = stage;

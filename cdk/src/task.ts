@@ -30,6 +30,8 @@ export type TaskProps = {
   /** A task that runs to its end has no port to ask. */
   healthCheck: boolean;
   clientPort?: number;
+  /** The agent of ECS Exec writes beside the process: for a service whose port an operator reaches by it. */
+  operated?: boolean;
   /** Instead of what the image does by itself. */
   command?: string[];
 };
@@ -71,7 +73,9 @@ export function makeTask(scope: Construct, id: string, props: TaskProps): ecs.Fa
     ...(props.clientPort === undefined ? {} : { portMappings: [{ containerPort: props.clientPort }] }),
     ...(props.healthCheck ? { healthCheck: healthCheck() } : {}),
   });
-  mountDataDirectory(definition, container);
+  mount(definition, container, 'data', DATA_DIRECTORY);
+  if (props.operated)
+    for (const [name, path] of Object.entries(AGENT_DIRECTORIES)) mount(definition, container, name, path);
   acknowledgeTask(definition);
   return definition;
 }
@@ -89,9 +93,20 @@ function healthCheck(): ecs.HealthCheck {
 
 /** What a process may write: DATA_DIR, which ends with the task. */
 export const DATA_DIRECTORY = '/data';
-function mountDataDirectory(definition: ecs.FargateTaskDefinition, container: ecs.ContainerDefinition): void {
-  definition.addVolume({ name: 'data' });
-  container.addMountPoints({ sourceVolume: 'data', containerPath: DATA_DIRECTORY, readOnly: false });
+/** What the agent of ECS Exec writes: with these it starts on a file system that is read-only (docs/deploy.md, "To act"). */
+const AGENT_DIRECTORIES = {
+  agents: '/managed-agents',
+  agentState: '/var/lib/amazon/ssm',
+  agentLogs: '/var/log/amazon/ssm',
+};
+function mount(
+  definition: ecs.FargateTaskDefinition,
+  container: ecs.ContainerDefinition,
+  name: string,
+  containerPath: string,
+): void {
+  definition.addVolume({ name });
+  container.addMountPoints({ sourceVolume: name, containerPath, readOnly: false });
 }
 
 function acknowledgeTask(definition: ecs.FargateTaskDefinition): void {

@@ -17,9 +17,11 @@ type Props = {
   taskDefinition: ecs.FargateTaskDefinition;
   /** The greatest lag of the service's group on any partition. */
   lag: cloudwatch.Metric;
+  /** An operator reaches its admin port through Session Manager. */
+  operated: boolean;
 };
 
-/** A consumer group as a service. Nothing connects to it. */
+/** A consumer group as a service. Nothing connects to it by the network. */
 export class WorkerService extends Construct {
   readonly service: ecs.FargateService;
 
@@ -39,6 +41,7 @@ export class WorkerService extends Construct {
       vpcSubnets: { subnetGroupName: 'tasks' },
       assignPublicIp: false,
       availabilityZoneRebalancing: ecs.AvailabilityZoneRebalancing.ENABLED,
+      enableExecuteCommand: props.operated,
     });
     const scaling = this.service.autoScaleTaskCount({ minCapacity: size.minTasks, maxCapacity: size.maxTasks });
     scaling.scaleOnMetric('Lag', {
