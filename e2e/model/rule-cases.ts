@@ -25,7 +25,7 @@ export const RULE_CASES: readonly RuleCase[] = [
   { rule: 'rebuildIntervals', faults: ['membership', 'flushall'], shape: 'full', from: 3, kinds: ['wrong'] },
   { rule: 'dedupeReread', faults: ['flushall', 'offline'], shape: 'full', from: 6, kinds: ['twice'] },
   { rule: 'claimMark', faults: ['flushall', 'offline'], shape: 'full', from: 23, kinds: ['twice'] },
-  { rule: 'firstHolds', faults: ['flushall', 'offline', 'absent'], shape: 'busy', from: 3137, kinds: ['lost'] },
+  { rule: 'firstHolds', faults: ['flushall', 'offline', 'absent'], shape: 'busy', from: 20690, kinds: ['lost'] },
   { rule: 'enqueueOnce', faults: ['zombie'], shape: 'two', from: 1, kinds: ['double'] },
   { rule: 'ageInList', faults: ['age', 'flushall'], shape: 'full', from: 783, kinds: ['old'] },
   { rule: 'ageMark', faults: ['age', 'offline'], shape: 'full', from: 1, kinds: ['gap'] },
