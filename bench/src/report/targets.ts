@@ -142,7 +142,8 @@ function faultVerdicts(results: readonly Result[]): Verdict[] {
   ];
 }
 
-function faultsOf({ counters }: Result): number {
+/** Messages that did not come just once, to whom they were for, as they were and in order. */
+export function faultsOf({ counters }: Result): number {
   const { lost = 0, duplicated = 0, outOfOrder = 0, corrupt = 0, misrouted = 0, unknown = 0 } = counters ?? {};
   // What came again is among the doubled.
   return lost + duplicated + outOfOrder + corrupt + misrouted + unknown;
