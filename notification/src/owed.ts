@@ -6,8 +6,11 @@ import type { Cut } from './commit-barrier.ts';
 import { readCursors } from './cursors-dynamo.ts';
 import { type Kept, readHistory } from './rebuild-history.ts';
 
-/** What one look may cost at most: conversations of a user, of each the newest messages, of the inbox the newest entries. */
-const MOST_CONVERSATIONS = 100;
+/**
+ * What one look may read at most: messages, the newest of some conversations of a user, and the newest entries of the inbox. Of one that
+ * no cursor is known for, as of a sender with one device, nothing tells how much of it can be owed.
+ */
+const MOST_CONVERSATIONS = 20;
 const MOST_MESSAGES = 1_000;
 const MOST_ENTRIES = 2_000;
 /** Clocks differ, and a device is made a moment before its first welcome. */
@@ -40,12 +43,14 @@ export async function missingFrom(user: string, cut: Cut, context: OwedContext):
   const now = Date.now();
   const active = devices.filter(({ seenAt }) => seenAt > now - inbox.limits.deviceRetentionSeconds * 1000 + SLACK_MS);
   if (active.length === 0) return [];
+  const conversations = some(memberships);
+  const most = Math.floor(MOST_MESSAGES / Math.max(1, conversations.length));
   const history = await readHistory(
-    { user, conversations: some(memberships), devices: active, cursors, cut, partitionFor, most: MOST_MESSAGES },
+    { user, conversations, devices: active, cursors, cut, partitionFor, most, pageItems: most },
     dynamo,
   );
   const kept = Math.max(since, now - inbox.limits.retentionSeconds * 1000 + SLACK_MS);
-  return history.slice(-MOST_MESSAGES).filter((item) => {
+  return history.filter((item) => {
     const { conversation, partition, position, storedAt, entry } = item;
     if (list.has(`${conversation} ${position}`) || storedAt <= kept) return false;
     // Whether the sender had a second device when it was sent is not on record.

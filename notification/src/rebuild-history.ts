@@ -25,7 +25,10 @@ export type HistoryQuery = {
   cursors: ReadonlyMap<string, number>;
   cut: Cut;
   partitionFor: (conversation: string) => number;
+  /** Of one conversation, the newest: reading ends with the page that reaches it. */
   most: number;
+  /** How many are in a page; as many as DynamoDB gives, a megabyte, where it isn't said. */
+  pageItems?: number;
 };
 
 /**
@@ -87,7 +90,7 @@ async function readOne(
   ownFrom: Beginning | undefined,
   dynamo: DynamoDBClient,
 ): Promise<Kept[]> {
-  const { user, devices, cursors, cut, partitionFor, most } = query;
+  const { user, devices, cursors, cut, partitionFor } = query;
   const partition = partitionFor(conversation);
   // What every device has acked need not be read.
   const after =
@@ -97,7 +100,7 @@ async function readOne(
   const [group, deleted, items] = await Promise.all([
     conversation.startsWith('grp:') ? readGroup(dynamo, conversation) : undefined,
     readDeleted(dynamo, conversation, after),
-    readItems(dynamo, conversation, after, cut.get(partition) ?? 0, most),
+    readItems(dynamo, conversation, after, cut.get(partition) ?? 0, query),
   ]);
   return items.flatMap((item) => {
     if (deleted.has(item.position)) return [];
@@ -150,7 +153,7 @@ async function readItems(
   conversation: string,
   after: number,
   cut: number,
-  most: number,
+  { most, pageItems }: HistoryQuery,
 ): Promise<HistoryItem[]> {
   const items: HistoryItem[] = [];
   let from: QueryCommandInput['ExclusiveStartKey'];
@@ -168,6 +171,7 @@ async function readItems(
         ConsistentRead: true,
         ScanIndexForward: false,
         ExclusiveStartKey: from,
+        ...(pageItems === undefined ? {} : { Limit: pageItems }),
       }),
     );
     for (const item of Items ?? []) {
