@@ -34,7 +34,7 @@ of its own. Run nothing else meanwhile: the load generator shares the machine.
   --keep                keeps data and logs, under --scratch DIR
   --report a.json,b.json   no run: the tables and plot of earlier ones
   --profile DIR         each of our processes writes its CPU profile there; where the time went is printed
-  --costs               W1, W2 and W4 of this system: what a message costs each process in system calls (strace),
+  --costs               W1, W2, W4 and W5a of this system: what a message costs each process in system calls (strace),
                         bytes allocated and requests; figures of time in the same run tell nothing
   --install-peers       installs the peers: Debian packages (as root) and NATS (by Go)
 

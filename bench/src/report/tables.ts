@@ -89,7 +89,7 @@ function notes(results: readonly Result[]): string {
   return [...new Set(all.filter((note) => note !== undefined))].join('; ').replaceAll('|', '/');
 }
 
-/** CPU µs a message of each process of this system, and the sum of each peer. */
+/** CPU µs a message, or a connection, of each process of this system, and the sum of each peer. */
 function cpuTable(results: readonly Result[]): string[] {
   const measured = clean(results).filter((result) => result.cpu !== undefined && 'all' in result.cpu.cpuMicros);
   if (measured.length === 0) return [];
@@ -104,7 +104,7 @@ function cpuTable(results: readonly Result[]): string[] {
     }),
   );
   return [
-    '### CPU µs a message, user and system',
+    '### CPU µs a message (W5a: a connection), user and system',
     '',
     row(['workload', 'system', 'by process (mean of the rounds)']),
     row(['---', '---', '---']),
