@@ -1,5 +1,6 @@
 import { type AttributeValue, BatchWriteItemCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { awsClientOptions } from './aws.ts';
+import { takeDirectWay } from './dynamo-direct.ts';
 import { backoffMs, sleep } from './sleep.ts';
 
 export type Item = Record<string, AttributeValue>;
@@ -10,9 +11,11 @@ const RETRY_BASE_MS = 20;
 const RETRY_CAP_MS = 2_000;
 
 export function createDynamo(options: { endpoint: string | undefined; region: string }): DynamoDBClient {
-  const client = new DynamoDBClient({ ...awsClientOptions(options), maxAttempts: 3 });
+  // Its middlewares are put in order once a command, not once a request.
+  const client = new DynamoDBClient({ ...awsClientOptions(options), maxAttempts: 3, cacheMiddleware: true });
   // It copies what is sent and answered, field by field, for a logger that there is none of: 9 µs an item written.
   client.middlewareStack.remove('loggerMiddleware');
+  takeDirectWay(client);
   return client;
 }
 
