@@ -2,13 +2,13 @@ import { sleep } from '@restante/shared/runtime/sleep';
 import type { Line, LineFault } from '../line.ts';
 import type { Lines, Outside } from '../system.ts';
 import type { Nemesis, Strike } from './nemesis.ts';
+import { until } from './until.ts';
 
 type Place = keyof Lines;
 const PLACES: readonly Place[] = ['kafka', 'redis', 'dynamodb', 'clients'];
 const SLOW_MS: [number, number] = [2_000, 6_000];
 const LOST_MS: [number, number] = [200, 2_500];
 
-const LOOK_EACH_MS = 20;
 /** How long a fault waits for something to come by that it can hurt. */
 const PATIENCE_MS = 10_000;
 
@@ -36,11 +36,6 @@ const onLines = (
     });
   },
 });
-
-async function until(isTrue: () => boolean, withinMs: number): Promise<void> {
-  const end = Date.now() + withinMs;
-  while (!isTrue() && Date.now() < end) await sleep(LOOK_EACH_MS);
-}
 
 /** For so long, and on until it has hurt something. @returns how much */
 async function during(line: Line, fault: LineFault, ms: number, { signal, patienceMs }: During): Promise<number> {

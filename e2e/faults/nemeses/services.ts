@@ -3,8 +3,8 @@ import { metricOf } from '../../support/metrics.ts';
 import { redisOf } from '../stores.ts';
 import { KINDS, LEASE_MS, SESSION_TIMEOUT_MS, type ServiceKind, type System } from '../system.ts';
 import type { Nemesis, Strike } from './nemesis.ts';
+import { until } from './until.ts';
 
-const POLL_MS = 100;
 /** The launcher waits up to 10 s before it starts a service again that died often. */
 const BACK_WITHIN_MS = 30_000;
 const STOPS_WITHIN_MS = 30_000;
@@ -18,16 +18,6 @@ const HOUR_MS = 3_600_000;
 
 function pick({ system, random }: Strike, kind: ServiceKind): { name: string; pid: number } {
   return random.pick(system.services(kind));
-}
-
-/** @returns whether it came true in time */
-async function until(isTrue: () => boolean | Promise<boolean>, withinMs: number): Promise<boolean> {
-  const end = Date.now() + withinMs;
-  while (!(await isTrue())) {
-    if (Date.now() > end) return false;
-    await sleep(POLL_MS);
-  }
-  return true;
 }
 
 /** Waits until the launcher has started it again. */
