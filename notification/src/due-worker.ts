@@ -121,9 +121,10 @@ export class DueWorker {
 
   #decide(state: Whole): WakeDecision {
     const { leases, rules } = this.#context;
-    const isSeen = ({ slot, lease }: Whole['sessions'][number]) => leases.isAlive(slot, lease);
-    const sessions = state.sessions.filter(isSeen);
-    const unseen = state.sessions.filter((session) => !isSeen(session));
+    const sessions: Whole['sessions'] = [];
+    const unseen: Whole['sessions'] = [];
+    for (const session of state.sessions)
+      (leases.isAlive(session.slot, session.lease) ? sessions : unseen).push(session);
     const { tail, furthest, tries, probe, push } = state;
     return decideWake({ nowMs: Date.now(), tail, furthest, sessions, unseen, tries, probe, push }, rules);
   }
