@@ -2,12 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '@restante/localstack/engine';
-import {
-  applicationArn,
-  ensurePushApplications,
-  LOCAL_APPLICATIONS,
-} from '@restante/localstack/init/push-applications';
-import { startSns } from '@restante/localstack/sns-engine';
+import { applicationsEnv } from '@restante/localstack/init/push-applications';
+import { LOCALSTACK_UP_MS, startSns } from '@restante/localstack/sns-engine';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
 import { call } from './support/http.ts';
@@ -15,24 +11,15 @@ import { type Stack, startStack } from './support/stack.ts';
 
 /** SNS is away when somebody has to be woken: the message waits in the inbox, the push is tried until it goes out. */
 const REGION = 'us-east-1';
-/** The first run on a machine installs LocalStack. */
-const SNS_UP_MS = 600_000;
 const dataDir = mkdtempSync(join(tmpdir(), 'restante-sns-'));
 let sns: Engine;
 let stack: Stack;
 
-const startedSns = async (port?: number): Promise<Engine> => {
-  const engine = await startSns({ dataDir, ...(port === undefined ? {} : { port }) });
-  await ensurePushApplications(engine.url, REGION);
-  return engine;
-};
-
 beforeAll(async () => {
-  sns = await startedSns();
-  const applications = LOCAL_APPLICATIONS.map((one) => [one.setting, applicationArn(REGION, one)]);
-  const env = { PUSH_PROVIDER: 'sns', SNS_ENDPOINT: sns.url, ...Object.fromEntries(applications) };
+  sns = await startSns({ dataDir }, REGION);
+  const env = { PUSH_PROVIDER: 'sns', SNS_ENDPOINT: sns.url, ...applicationsEnv(REGION) };
   stack = await startStack({ gateways: 1, env });
-}, SNS_UP_MS);
+}, LOCALSTACK_UP_MS);
 afterAll(async () => {
   await stack?.stop();
   await sns?.kill();
@@ -71,7 +58,7 @@ test('SNS is away and comes back empty: the push that it refused goes out, and t
   const alice = await TestClient.drained(await account('alice'));
   alice.send({ t: 'send', id: 'wake-up-1', to: 'bob', body: 'are you there?' });
   await vi.waitFor(async () => expect(await pushes('failed')).toBeGreaterThan(0), { timeout: 30_000, interval: 100 });
-  sns = await startedSns(Number(new URL(sns.url).port));
+  sns = await startSns({ dataDir, port: Number(new URL(sns.url).port) }, REGION);
   await vi.waitFor(async () => expect(await published()).toHaveLength(1), { timeout: 90_000, interval: 200 });
   const back = await TestClient.drained(bob);
   expect(back.messages.map(({ id }) => id)).toEqual(['wake-up-1']);

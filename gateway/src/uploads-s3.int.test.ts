@@ -3,15 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Engine } from '@restante/localstack/engine';
-import { startS3 } from '@restante/localstack/sns-engine';
+import { LOCALSTACK_UP_MS, startS3 } from '@restante/localstack/sns-engine';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Call } from './http.ts';
 import { type AttachmentsApi, postAttachment } from './http-attachments.ts';
 import { RateLimits } from './rate-limit.ts';
 import { Uploads } from './uploads-s3.ts';
 
-/** The first run on a machine installs LocalStack. */
-const UP_MS = 600_000;
 const REGION = 'us-east-1';
 const dir = mkdtempSync(join(tmpdir(), 'restante-s3-'));
 const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test' };
@@ -28,7 +26,7 @@ beforeAll(async () => {
   const config = { bucket: 'files', S3_ENDPOINT: engine.url, AWS_REGION: REGION, ATTACHMENT_READ_URL: undefined };
   const uploadLimits = { maxBytes: 1_000, types: ['image/*', 'application/pdf'] };
   api = { uploads: new Uploads(config), uploadRate: new RateLimits(100, 100), uploadLimits };
-}, UP_MS);
+}, LOCALSTACK_UP_MS);
 afterAll(async () => {
   for (const name of Object.keys(CREDENTIALS)) {
     if (before[name] === undefined) delete process.env[name];

@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { readSettings } from '@restante/shared/runtime/settings';
 import { startDynamo } from './dynamo-engine.ts';
 import type { Engine, EngineName, EngineOptions } from './engine.ts';
-import { applicationArn, ensurePushApplications, LOCAL_APPLICATIONS } from './init/push-applications.ts';
+import { applicationsEnv } from './init/push-applications.ts';
 import { startKafka } from './kafka-engine.ts';
 import { startRedis, startRedisClusterEngine } from './redis-engine.ts';
 import type { Report } from './report.ts';
 import { startSns } from './sns-engine.ts';
 
-type PushEnv = { SNS_ENDPOINT: string; SNS_APNS_APPLICATION_ARN: string; SNS_FCM_APPLICATION_ARN: string };
+type PushEnv = { SNS_ENDPOINT: string } & ReturnType<typeof applicationsEnv>;
 export type EngineEnv = { KAFKA_BROKERS: string; REDIS_URL: string; DYNAMODB_ENDPOINT: string } & Partial<PushEnv> & {
     REDIS_CLUSTER?: 'true';
   };
@@ -41,18 +41,8 @@ function snsWithApplications(region: string): EngineKind {
   return {
     name: 'sns',
     variable: 'SNS_ENDPOINT',
-    env: Object.fromEntries(LOCAL_APPLICATIONS.map((one) => [one.setting, applicationArn(region, one)])),
-    // At each start, as it forgets them.
-    async start(options, report) {
-      const engine = await startSns(options, report);
-      try {
-        await ensurePushApplications(engine.url, region);
-      } catch (error) {
-        await engine.kill();
-        throw error;
-      }
-      return engine;
-    },
+    env: applicationsEnv(region),
+    start: (options, report) => startSns(options, region, report),
   };
 }
 

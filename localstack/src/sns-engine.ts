@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Engine, type EngineOptions, startEngine } from './engine.ts';
+import { ensurePushApplications } from './init/push-applications.ts';
 import { freePort } from './ports.ts';
 import { pinnedVenv } from './python-venv.ts';
 import type { Report } from './report.ts';
@@ -9,9 +10,20 @@ import type { Report } from './report.ts';
 /** With other versions, or without moto, its plug-ins fail to import, and it starts with no service at all. */
 const PINS = fileURLToPath(new URL('../localstack-4.13.1-pins.txt', import.meta.url));
 
-/** LocalStack with SNS, on 127.0.0.1. It keeps nothing: what was made in it has to be made again when it was ended. */
-export const startSns = (options: EngineOptions, report?: Report): Promise<Engine> =>
-  startLocalStack('sns', 'sns,sqs,sts', options, report);
+/** For tests that start it: the first run on a machine installs LocalStack. */
+export const LOCALSTACK_UP_MS = 600_000;
+
+/** LocalStack with SNS and the applications that pushes go by, on 127.0.0.1. They are made at each start, as it keeps nothing. */
+export async function startSns(options: EngineOptions, region: string, report?: Report): Promise<Engine> {
+  const engine = await startLocalStack('sns', 'sns,sqs,sts', options, report);
+  try {
+    await ensurePushApplications(engine.url, region);
+  } catch (error) {
+    await engine.kill();
+    throw error;
+  }
+  return engine;
+}
 
 /** LocalStack with S3, for tests. It holds a signature against the credentials test, test. */
 export const startS3 = (options: EngineOptions, report?: Report): Promise<Engine> =>

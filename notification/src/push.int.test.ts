@@ -13,12 +13,8 @@ import {
   SNSClient,
 } from '@aws-sdk/client-sns';
 import type { Engine } from '@restante/localstack/engine';
-import {
-  applicationArn,
-  ensurePushApplications,
-  LOCAL_APPLICATIONS,
-} from '@restante/localstack/init/push-applications';
-import { startSns } from '@restante/localstack/sns-engine';
+import { applicationsEnv } from '@restante/localstack/init/push-applications';
+import { LOCALSTACK_UP_MS, startSns } from '@restante/localstack/sns-engine';
 import { ensureDevice, readDevices, setPush } from '@restante/shared/inbox/devices-dynamo';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { createLogger } from '@restante/shared/runtime/logger';
@@ -27,10 +23,8 @@ import { COLLAPSE_KEY, type Push, type PushProvider } from './push.ts';
 import { ConsolePush } from './push-console.ts';
 import { SnsPush } from './push-sns.ts';
 
-/** The first run on a machine installs LocalStack. */
-const SNS_UP_MS = 600_000;
 const REGION = 'us-east-1';
-const [APNS, FCM] = LOCAL_APPLICATIONS.map((one) => applicationArn(REGION, one)) as [string, string];
+const { SNS_APNS_APPLICATION_ARN: APNS, SNS_FCM_APPLICATION_ARN: FCM } = applicationsEnv(REGION);
 
 const dir = mkdtempSync(join(tmpdir(), 'restante-push-'));
 const dynamo = createDynamo({ endpoint: process.env.DYNAMODB_ENDPOINT, region: REGION });
@@ -43,15 +37,14 @@ const pushTo = (endpoint: string) =>
   new SnsPush({ region: REGION, endpoint, applications: { apns: APNS, fcm: FCM }, dynamo, logger });
 
 beforeAll(async () => {
-  engine = await startSns({ dataDir: join(dir, 'sns') }, (line) => process.stderr.write(`${line}\n`));
-  await ensurePushApplications(engine.url, REGION);
+  engine = await startSns({ dataDir: join(dir, 'sns') }, REGION, (line) => process.stderr.write(`${line}\n`));
   sns = new SNSClient({
     region: REGION,
     endpoint: engine.url,
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   });
   snsPush = pushTo(engine.url);
-}, SNS_UP_MS);
+}, LOCALSTACK_UP_MS);
 
 afterAll(async () => {
   snsPush?.stop();

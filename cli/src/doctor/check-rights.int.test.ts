@@ -4,12 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ScanCommand } from '@aws-sdk/client-dynamodb';
 import type { Engine } from '@restante/localstack/engine';
-import {
-  applicationArn,
-  ensurePushApplications,
-  LOCAL_APPLICATIONS,
-} from '@restante/localstack/init/push-applications';
-import { startSns } from '@restante/localstack/sns-engine';
+import { applicationsEnv } from '@restante/localstack/init/push-applications';
+import { LOCALSTACK_UP_MS, startSns } from '@restante/localstack/sns-engine';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { PERMISSIONS, SERVICES, TABLE_ACTIONS } from '@restante/shared/runtime/permissions';
 import { TABLES } from '@restante/shared/runtime/tables';
@@ -17,11 +13,9 @@ import { HttpProxy } from '@restante/shared/runtime/test-http-proxy';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { checkRights } from './check-rights.ts';
 
-/** The first run on a machine installs LocalStack. */
-const SNS_UP_MS = 600_000;
 const REGION = 'us-east-1';
+const applications = applicationsEnv(REGION);
 const CALLER = 'arn:aws:sts::000000000000:assumed-role/someone/task';
-const [APNS, FCM] = LOCAL_APPLICATIONS.map((one) => applicationArn(REGION, one)) as [string, string];
 
 /** Stands before an engine as IAM does: refuses named actions in AWS's wire format, each of a table or of anything, and hands on the rest. */
 class Iam extends HttpProxy {
@@ -98,15 +92,10 @@ let pushEnv: Record<string, string>;
 
 beforeAll(async () => {
   endpoint = await iam.start();
-  engine = await startSns({ dataDir: join(dir, 'sns') }, (line) => process.stderr.write(`${line}\n`));
-  await ensurePushApplications(engine.url, REGION);
+  engine = await startSns({ dataDir: join(dir, 'sns') }, REGION, (line) => process.stderr.write(`${line}\n`));
   snsIam = new Iam(engine.url);
-  pushEnv = {
-    SNS_ENDPOINT: await snsIam.start(),
-    SNS_APNS_APPLICATION_ARN: APNS,
-    SNS_FCM_APPLICATION_ARN: FCM,
-  };
-}, SNS_UP_MS);
+  pushEnv = { SNS_ENDPOINT: await snsIam.start(), ...applications };
+}, LOCALSTACK_UP_MS);
 
 afterEach(() => {
   for (const one of [iam, snsIam]) {
@@ -194,8 +183,14 @@ test('pushes: tried on an endpoint that is not there, for each application', asy
   );
   snsIam.denied.add('sns:Publish');
   expect(await failures('notification', endpoint, pushEnv)).toMatchObject([
-    { name: `IAM endpoints of ${APNS}`, found: expect.stringContaining(`${CALLER} may not sns:Publish`) },
-    { name: `IAM endpoints of ${FCM}`, found: expect.stringContaining(`${CALLER} may not sns:Publish`) },
+    {
+      name: `IAM endpoints of ${applications.SNS_APNS_APPLICATION_ARN}`,
+      found: expect.stringContaining(`${CALLER} may not sns:Publish`),
+    },
+    {
+      name: `IAM endpoints of ${applications.SNS_FCM_APPLICATION_ARN}`,
+      found: expect.stringContaining(`${CALLER} may not sns:Publish`),
+    },
   ]);
 });
 

@@ -12,8 +12,13 @@ export const LOCAL_APPLICATIONS = [
 /** LocalStack's one account. */
 const ACCOUNT = '000000000000';
 
-export const applicationArn = (region: string, { platform, name }: (typeof LOCAL_APPLICATIONS)[number]): string =>
+const applicationArn = (region: string, { platform, name }: (typeof LOCAL_APPLICATIONS)[number]): string =>
   `arn:aws:sns:${region}:${ACCOUNT}:app/${platform}/${name}`;
+
+/** What notification is told of them. */
+export const applicationsEnv = (region: string) =>
+  Object.fromEntries(LOCAL_APPLICATIONS.map((one) => [one.setting, applicationArn(region, one)])) as ApplicationsEnv;
+type ApplicationsEnv = Record<(typeof LOCAL_APPLICATIONS)[number]['setting'], string>;
 
 /** Makes the applications. To make one again is no error: SNS gives back the one that is there. */
 export async function ensurePushApplications(endpoint: string, region: string): Promise<string[]> {
