@@ -1,18 +1,20 @@
 import { TOPICS } from '@restante/shared/contract/events';
-import { createKafka } from '@restante/shared/kafka/client';
 import { committed, logEnds, withAdmin } from '@restante/shared/kafka/topics';
-import { pino } from 'pino';
+import { readSettings } from '@restante/shared/runtime/settings';
+import { openKafka } from './open-kafka.ts';
 
 /** The durable groups, each with what it reads. */
 const GROUPS = { messaging: TOPICS.incoming, notification: TOPICS.userEvents } as const;
 
-/** How many records each durable group has not committed yet. A group that never committed has all of them to do. */
-export async function consumerLags(brokers: string): Promise<Record<string, number>> {
-  const kafka = createKafka({
-    brokers: brokers.split(','),
-    clientId: 'restante-status',
-    logger: pino({ level: 'silent' }),
-  });
+/**
+ * How many records each durable group has not committed yet. A group that never committed has all of them to do.
+ * @throws SettingsError, KafkaJSError where Kafka does not answer
+ */
+export async function consumerLags(
+  brokers: string,
+  env: Record<string, string | undefined>,
+): Promise<Record<string, number>> {
+  const kafka = openKafka('status', brokers.split(','), readSettings(['KAFKA_AUTH', 'AWS_REGION'], env));
   return withAdmin(kafka, async (admin) => {
     const lags = Object.entries(GROUPS).map(async ([group, topic]): Promise<[string, number]> => {
       const [ends, done] = await Promise.all([logEnds(admin, topic), committed(admin, group, topic)]);

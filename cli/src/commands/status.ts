@@ -1,5 +1,6 @@
+import { SettingsError } from '@restante/shared/runtime/settings';
 import pc from 'picocolors';
-import { type Command, EXIT, FailedError, parseCommandLine } from '../command.ts';
+import { type Command, EXIT, FailedError, type Io, parseCommandLine } from '../command.ts';
 import { parseMetrics, type Sample, sumOf } from '../parse-metrics.ts';
 import { type ProcessState, processStates } from '../processes.ts';
 import type { RunFile } from '../run-file.ts';
@@ -16,7 +17,8 @@ export const statusCommand: Command = {
 
 Reads run.json, looks whether each process lives, asks each service whether it is ready,
 and takes connections from /metrics. The lag is what a kind of service has not committed
-of its topic: records that it has still to finish.
+of its topic: records that it has still to finish. Kafka is asked as the services are let
+in there, by KAFKA_AUTH.
 
   --data-dir DIR   where run.json is   (env DATA_DIR; the nearest .restante otherwise)
   --json           one JSON object a line, one a process
@@ -29,7 +31,7 @@ Exit codes: 0 all live and ready, 1 not, 2 usage.`,
     if (run === undefined) throw new FailedError(`nothing runs: there is no ${dataDir}/run.json`, 'npm start');
     const [rows, lags] = await Promise.all([
       Promise.all(processStates(run).map((state) => inspect(state, run))),
-      lagsOf(run),
+      lagsOf(run, io),
     ]);
     for (const row of rows) {
       const lag = lags[row.name.replace(/-\d+$/, '')];
@@ -66,12 +68,15 @@ function figures(samples: readonly Sample[]): { connections?: number } {
 }
 
 /** Nothing where Kafka does not answer: the rows say that it is dead, or doctor does. */
-async function lagsOf(run: RunFile): Promise<Record<string, number>> {
+async function lagsOf(run: RunFile, io: Io): Promise<Record<string, number>> {
   const kafka = run.engines.find(({ name }) => name === 'kafka');
   if (kafka === undefined) return {};
   // Its client takes a moment to load: not for the other commands.
   const { consumerLags } = await import('../consumer-lag.ts');
-  return consumerLags(kafka.url).catch(() => ({}));
+  return consumerLags(kafka.url, io.env).catch((error: unknown) => {
+    if (error instanceof SettingsError) io.note(`no lag is known: ${error.message}`);
+    return {};
+  });
 }
 
 async function get(url: string): Promise<{ status: number; text: string } | undefined> {

@@ -1,9 +1,7 @@
 import { DynamoDBClient, ListTablesCommand } from '@aws-sdk/client-dynamodb';
-import { kafkaAuth } from '@restante/shared/kafka/auth';
-import { createKafka } from '@restante/shared/kafka/client';
 import type { ServiceName } from '@restante/shared/runtime/permissions';
 import { readSettings } from '@restante/shared/runtime/settings';
-import { pino } from 'pino';
+import { openKafka } from '../open-kafka.ts';
 import { type Check, fail, ok, warn } from './check.ts';
 import { checkRedis, type RedisAddress } from './check-redis.ts';
 import { checkRights } from './check-rights.ts';
@@ -33,12 +31,8 @@ export async function checkEngines(urls: EngineUrls, env: Env, role: ServiceName
 
 async function checkKafka(brokers: string, env: Env): Promise<Check[]> {
   try {
-    const kafka = createKafka({
-      brokers: brokers.replace(/^\w+:\/\//, '').split(','),
-      clientId: 'restante-doctor',
-      logger: pino({ level: 'silent' }),
-      ...kafkaAuth(readSettings(['KAFKA_AUTH', 'AWS_REGION'], env)),
-    });
+    const addresses = brokers.replace(/^\w+:\/\//, '').split(',');
+    const kafka = openKafka('doctor', addresses, readSettings(['KAFKA_AUTH', 'AWS_REGION'], env));
     return [ok('Kafka', `answers at ${brokers}`), ...(await within(checkTopics(kafka, env)))];
   } catch (error) {
     const remedy =

@@ -1,14 +1,13 @@
 import { openInbox } from '@restante/shared/inbox/open-inbox';
 import type { TraceStores } from '@restante/shared/inbox/read-trace';
 import { ReceiptStore } from '@restante/shared/inbox/receipts-redis';
-import { kafkaAuth } from '@restante/shared/kafka/auth';
-import { createKafka } from '@restante/shared/kafka/client';
 import { partitionOfKey } from '@restante/shared/kafka/murmur2';
 import { incomingTopic, logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import type { SettingsOf } from '@restante/shared/runtime/settings';
 import { pino } from 'pino';
 import type { SETTINGS } from '../commands/trace.ts';
+import { openKafka } from '../open-kafka.ts';
 
 const READY_MS = 10_000;
 
@@ -23,12 +22,7 @@ export async function openStores(
     await redis.close();
     dynamo.destroy();
   };
-  const kafka = createKafka({
-    brokers: settings.KAFKA_BROKERS,
-    clientId: 'restante-trace',
-    logger,
-    ...kafkaAuth(settings),
-  });
+  const kafka = openKafka('trace', settings.KAFKA_BROKERS, settings);
   const topic = incomingTopic(settings.INCOMING_EPOCH);
   try {
     const [ends] = await Promise.all([withAdmin(kafka, (admin) => logEnds(admin, topic)), redis.ready(READY_MS)]);
