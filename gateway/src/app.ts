@@ -199,7 +199,7 @@ export async function startGateway(config: Config, logger: Logger): Promise<App>
   return {
     async stop() {
       uws.us_listen_socket_close(listening);
-      await connections.drain(CLOSE.draining.code, 'the gateway is stopping', config.DRAIN_MS);
+      connections.drain(CLOSE.draining.code, 'the gateway is stopping', config.DRAIN_MS);
       connections.stop();
       await orders.stop();
       await slot.stop();

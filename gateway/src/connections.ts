@@ -26,8 +26,6 @@ const MAX_BUFFERED_EXTRA_BYTES = 1024 * 1024;
  * sweep, so that what comes within one may come on top.
  */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** Closed sockets are given this long to take their `bye` and answer the close. */
-const CLOSE_GRACE_MS = 500;
 
 export type ConnectionsOptions = Omit<Window, 'crowded'> & {
   inbox: Inbox;
@@ -132,6 +130,10 @@ export class Connections {
     this.#options.log.event(event).catch(countLost);
   }
 
+  /**
+   * uWebSockets calls `closed` before `end` returns, whoever reads or not, so that no session is left; what is buffered it keeps
+   * for as long as it is read, and 16 s at most where it is not.
+   */
   readonly close = (connection: Connection, code: number, reason: string): void => {
     sendGathered(connection);
     if (!connection.closed) connection.socket?.end(code, reason);
@@ -157,12 +159,9 @@ export class Connections {
   readonly repeatAck = (connection: Connection): void =>
     publishAck(connection, { log: this.#options.log, slot: this.slotNumber });
 
-  /** Says `bye` to all, with reconnects spread over `spreadMs`, and closes. @returns once the sockets are closed */
-  async drain(code: number, reason: string, spreadMs: number): Promise<void> {
+  /** Says `bye` to all, with reconnects spread over `spreadMs`, and closes. */
+  drain(code: number, reason: string, spreadMs: number): void {
     for (const connection of [...this.all.values()]) this.dismiss(connection, code, reason, spreadMs);
-    const end = Date.now() + CLOSE_GRACE_MS;
-    while (this.all.size > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
-    for (const connection of [...this.all.values()]) connection.socket?.close();
   }
 
   /** Says `bye` to one, with a reconnect within `spreadMs`, and closes. */
@@ -171,11 +170,6 @@ export class Connections {
     // One that still waits for its inbox gets the close alone: the welcome is the first frame, always.
     if (connection.gen !== undefined) write(connection, { t: 'bye', code, reason, reconnectAfterMs });
     this.close(connection, code, reason);
-    // One that reads nothing would keep what was already written to it, and the close with it.
-    const { socket } = connection;
-    setTimeout(() => {
-      if (!connection.closed) socket?.close();
-    }, CLOSE_GRACE_MS).unref();
   }
 
   #publishConnected(connection: Connection): void {
@@ -230,6 +224,7 @@ export class Connections {
     const { inbox, logger, windowBytes } = this.#options;
     for (const connection of some) {
       if ((connection.socket?.getBufferedAmount() ?? 0) > windowBytes + MAX_BUFFERED_EXTRA_BYTES) {
+        // No `bye`: it would come after all that is not read yet.
         this.close(connection, CLOSE.tooSlow.code, 'too slow to read');
       }
     }

@@ -145,7 +145,7 @@ export class OperatorOrders {
       case 'drain':
         if (!this.#isMine(action)) return;
         this.#draining = true;
-        void connections.drain(CLOSE.draining.code, 'the gateway is drained', this.#options.drainMs);
+        connections.drain(CLOSE.draining.code, 'the gateway is drained', this.#options.drainMs);
         return;
       case 'resume':
         if (this.#isMine(action)) this.#draining = false;

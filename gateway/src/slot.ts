@@ -16,7 +16,7 @@ export type SlotOptions = {
   logger: Logger;
   startReader(slot: number): Promise<Reader>;
   /** The slot is another's: every socket must close, before the next slot is taken. */
-  onLost(): Promise<void>;
+  onLost(): void;
 };
 
 const RETRY_MS = 1_000;
@@ -108,7 +108,7 @@ export class SlotHolder {
     const reader = this.#reader;
     this.#reader = undefined;
     this.#held = undefined;
-    await this.#options.onLost();
+    this.#options.onLost();
     await reader?.stop();
   }
 }
