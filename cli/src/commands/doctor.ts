@@ -49,7 +49,7 @@ Exit codes: 0 nothing failed, 1 something did, 2 usage.`,
       ...(await checkMachine(target.dataDir)),
       ...checkRun(target, io.env),
       judgeEnvironment(io.env),
-      ...(await checkAllEngines(target, io.env, role)),
+      ...(await checkAllEngines(target, withoutMisspelt(io.env), role)),
     ];
     for (const check of checks) io.out(values.json === true ? JSON.stringify(check) : line(check));
     const failed = checks.filter((check) => check.state === 'fail').length;
@@ -73,6 +73,12 @@ export function judgeEnvironment(env: Record<string, string | undefined>): Check
   if (found.length === 0) return ok('Settings', names.length > 0 ? names.join(', ') : 'none set: the defaults');
   const near = found.map(([name, known]) => `${name} is no setting, ${known} is`).join('; ');
   return fail('Settings', near, 'rename it, or unset it; docs/configuration.md has all of them');
+}
+
+/** For the checks after it: each that reads a setting would fail on the same name again. */
+export function withoutMisspelt(env: Record<string, string | undefined>): Record<string, string | undefined> {
+  const wrong = new Set(misspelt(Object.keys(env), Object.keys(SETTINGS)).map(([name]) => name));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !wrong.has(name)));
 }
 
 const asService = (name: string | undefined): ServiceName | undefined => SERVICES.find((service) => service === name);

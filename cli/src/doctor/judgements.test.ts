@@ -1,7 +1,7 @@
 import { TOPIC_SETTINGS, topicSpecs } from '@restante/shared/kafka/topics';
 import { readSettings } from '@restante/shared/runtime/settings';
 import { expect, test } from 'vitest';
-import { judgeEnvironment } from '../commands/doctor.ts';
+import { judgeEnvironment, withoutMisspelt } from '../commands/doctor.ts';
 import { judgeTables } from './check-engines.ts';
 import { descriptorLimit, judgeDescriptors, judgeDisk, judgeMemory } from './check-machine.ts';
 import { judgeClock, judgeCompression, judgeEviction, judgeMaxMemory } from './check-redis.ts';
@@ -142,4 +142,9 @@ test('names a misspelt setting before a service does', () => {
     found: 'KAFKA_BROKER is no setting, KAFKA_BROKERS is',
   });
   expect(judgeEnvironment({ PATH: '/bin' }).state).toBe('ok');
+});
+
+test('what was misspelt is not held against the engines too', () => {
+  const env = { REDIS_URL: 'redis://127.0.0.1:1', PATH: '/bin' };
+  expect(withoutMisspelt({ ...env, KAFKA_BROKER: 'x' })).toEqual(env);
 });
