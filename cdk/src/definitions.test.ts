@@ -170,6 +170,13 @@ describe('compose.yaml', () => {
     }
   });
 
+  test("lets operators act: notification alone has the token, which compose asks for, and the operator's port is published", () => {
+    const [others, notification] = text.split('\n  notification:\n') as [string, string];
+    expect(notification).toMatch(/^ {6}ADMIN_TOKEN: "\$\{ADMIN_TOKEN:\?[^}]+\}"$/m);
+    expect(others).not.toMatch(/^ +ADMIN_TOKEN:/m);
+    expect(notification).toContain(`:${SETTINGS.ADMIN_PORT.fallback}"]`);
+  });
+
   test('publishes on this machine alone', () => {
     const ports = [...text.matchAll(/^\s+ports: \[(.*)\]/gm)].flatMap(([, list]) =>
       list!.split(',').map((port) => port.trim()),
