@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { USER_PATTERN } from '@restante/shared/contract/ids';
-import { FailedError, type Io, UsageError } from './command.ts';
-import type { Target } from './target.ts';
+import { FailedError, type Io, type Options, type Parsed, parseCommandLine, UsageError } from './command.ts';
+import { resolveTarget, type Target } from './target.ts';
 
 /** A redrive may have to wait for Kafka, twice for 30 s. */
 const TIMEOUT_MS = 70_000;
@@ -39,14 +39,42 @@ export function userOf(word: string | undefined): string {
   return word;
 }
 
-/** @throws FailedError where it is not known or does not answer, RefusedError where it refuses */
-export async function callOperator<T>(
-  target: Target,
+type Method = 'GET' | 'POST';
+
+/** What a command that speaks to the operator's API was given, how it calls it, and how it prints what comes. */
+export type OperatorCommand<O extends Options> = {
+  values: Parsed<O>['values'];
+  words: string[];
+  target: Target;
+  json: boolean;
+  call: <T extends object>(method: Method, path: string, body?: object) => Promise<T>;
+  print: <T extends object>(answer: T, render: (answer: T) => string | string[]) => void;
+};
+
+/** @throws UsageError where the command line is wrong, FailedError where run.json can't be read */
+export function operatorCommand<const O extends typeof OPERATOR_OPTIONS & Options>(
+  args: string[],
   io: Io,
-  method: 'GET' | 'POST',
-  path: string,
-  body: object = {},
-): Promise<T> {
+  { options, maxWords }: { options: O; maxWords: number },
+): OperatorCommand<O> {
+  const { values, positionals } = parseCommandLine(args, options, maxWords);
+  const given: { json?: boolean; 'data-dir'?: string } = values;
+  const target = resolveTarget(given, io.env, io.cwd);
+  const json = given.json === true || !io.terminal;
+  return {
+    values,
+    words: positionals,
+    target,
+    json,
+    call: (method, path, body = {}) => callOperator(target, io, method, path, body),
+    print(answer, render) {
+      for (const line of json ? [JSON.stringify(answer)] : [render(answer)].flat()) io.out(line);
+    },
+  };
+}
+
+/** @throws FailedError where it is not known or does not answer, RefusedError where it refuses */
+async function callOperator<T>(target: Target, io: Io, method: Method, path: string, body: object): Promise<T> {
   const { run, dataDir } = target;
   const url = io.env.RESTANTE_OPERATOR || run?.services.find(({ name }) => name.startsWith('notification-'))?.adminUrl;
   const token = io.env.ADMIN_TOKEN || run?.adminToken;

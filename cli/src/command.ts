@@ -37,8 +37,8 @@ export class FailedError extends Error {
   }
 }
 
-type Options = NonNullable<ParseArgsConfig['options']>;
-type Parsed<O extends Options> = ReturnType<
+export type Options = NonNullable<ParseArgsConfig['options']>;
+export type Parsed<O extends Options> = ReturnType<
   typeof parseArgs<{ args: string[]; options: O; allowPositionals: true; strict: true }>
 >;
 

@@ -1,18 +1,8 @@
 import pc from 'picocolors';
-import { callOperator, OPERATOR_HELP, OPERATOR_OPTIONS, RefusedError } from '../call-operator.ts';
-import {
-  type Command,
-  EXIT,
-  type ExitCode,
-  FailedError,
-  type Io,
-  integerOption,
-  parseCommandLine,
-  UsageError,
-} from '../command.ts';
+import { OPERATOR_HELP, OPERATOR_OPTIONS, operatorCommand, RefusedError } from '../call-operator.ts';
+import { type Command, EXIT, type ExitCode, FailedError, type Io, integerOption, UsageError } from '../command.ts';
 import { harmless } from '../render.ts';
 import { type Letter, renderLetter } from '../render-operator.ts';
-import { resolveTarget } from '../target.ts';
 
 /** Letters that one call lists or closes, as the API has it. */
 const MAX_PAGE = 500;
@@ -48,17 +38,15 @@ Examples:
   npx restante dead-letters show 12 --bodies | jq -r .valueBase64 | base64 -d
   npx restante dead-letters redrive 12 13`,
   async run(args, io) {
-    const { values, positionals } = parseCommandLine(args, OPTIONS, MAX_PAGE + 1);
-    const [action, ...words] = positionals;
-    const ids = words.map(idOf);
+    const { values, words, json, call } = operatorCommand(args, io, { options: OPTIONS, maxWords: MAX_PAGE + 1 });
+    const [action, ...letters] = words;
+    const ids = letters.map(idOf);
     const query = new URLSearchParams({
       limit: String(integerOption('limit', values.limit, 50, 1)),
       since: String(sinceOf(values.since, Date.now())),
       from: String(integerOption('after', values.after, -1, 0) + 1),
     });
-    const target = resolveTarget(values, io.env, io.cwd);
-    const api: Api = (method, path) => callOperator(target, io, method, `dead-letters${path}`);
-    const json = values.json === true || !io.terminal;
+    const api: Api = (method, path) => call(method, `dead-letters${path}`);
     const all = values.all === true;
     if (action === 'list' && ids.length === 0) return list(api, io, json, all, query);
     if (action === 'show' && ids.length === 1) return show(api, io, json, ids[0]!, values.bodies === true);
@@ -79,7 +67,7 @@ const OPTIONS = {
   bodies: { type: 'boolean' },
 } as const;
 
-type Api = <T>(method: 'GET' | 'POST', path: string) => Promise<T>;
+type Api = <T extends object>(method: 'GET' | 'POST', path: string) => Promise<T>;
 type Page = { letters: Letter[]; more: boolean };
 
 async function list(api: Api, io: Io, json: boolean, all: boolean, query: URLSearchParams): Promise<ExitCode> {

@@ -1,7 +1,6 @@
-import { callOperator, OPERATOR_HELP, OPERATOR_OPTIONS, userOf } from '../call-operator.ts';
-import { type Command, EXIT, integerOption, parseCommandLine } from '../command.ts';
+import { OPERATOR_HELP, OPERATOR_OPTIONS, operatorCommand, userOf } from '../call-operator.ts';
+import { type Command, EXIT, integerOption } from '../command.ts';
 import { type About, type Action, type Entry, renderAction, renderEntry, renderUser } from '../render-operator.ts';
-import { resolveTarget } from '../target.ts';
 
 /** What the operator's page shows, in a terminal. */
 const LIMIT = { limit: { type: 'string' } } as const;
@@ -15,12 +14,10 @@ Lists users that have connected and whose id has the text in it: 50 at most.
 
 ${OPERATOR_HELP}`,
   async run(args, io) {
-    const { values, positionals } = parseCommandLine(args, OPERATOR_OPTIONS, 1);
-    const text = encodeURIComponent(userOf(positionals[0]));
-    const target = resolveTarget(values, io.env, io.cwd);
-    const found = await callOperator<{ users: string[]; more: boolean }>(target, io, 'GET', `users?search=${text}`);
-    if (values.json === true || !io.terminal) io.out(JSON.stringify(found));
-    else for (const user of found.users) io.out(user);
+    const { words, call, print } = operatorCommand(args, io, { options: OPERATOR_OPTIONS, maxWords: 1 });
+    const text = encodeURIComponent(userOf(words[0]));
+    const found = await call<{ users: string[]; more: boolean }>('GET', `users?search=${text}`);
+    print(found, ({ users }) => users);
     if (found.more) io.note('there may be more: search for a longer part');
     else if (found.users.length === 0) io.note('no user of this name has ever connected');
     return EXIT.ok;
@@ -37,12 +34,9 @@ durably got in each conversation. No bodies.
 
 ${OPERATOR_HELP}`,
   async run(args, io) {
-    const { values, positionals } = parseCommandLine(args, OPERATOR_OPTIONS, 1);
-    const user = userOf(positionals[0]);
-    const target = resolveTarget(values, io.env, io.cwd);
-    const about = await callOperator<About>(target, io, 'GET', `users/${encodeURIComponent(user)}`);
-    if (values.json === true || !io.terminal) io.out(JSON.stringify(about));
-    else for (const line of renderUser(user, about)) io.out(line);
+    const { words, call, print } = operatorCommand(args, io, { options: OPERATOR_OPTIONS, maxWords: 1 });
+    const user = userOf(words[0]);
+    print(await call<About>('GET', `users/${encodeURIComponent(user)}`), (about) => renderUser(user, about));
     return EXIT.ok;
   },
 };
@@ -63,15 +57,12 @@ Examples:
   npx restante entries bob --json | jq -r .id`,
   async run(args, io) {
     const options = { ...OPERATOR_OPTIONS, ...LIMIT, bodies: { type: 'boolean' } } as const;
-    const { values, positionals } = parseCommandLine(args, options, 1);
-    const user = userOf(positionals[0]);
+    const { values, words, call, print } = operatorCommand(args, io, { options, maxWords: 1 });
+    const user = userOf(words[0]);
     const query = new URLSearchParams({ limit: String(integerOption('limit', values.limit, 50, 1)) });
     if (values.bodies === true) query.set('bodies', 'true');
-    const target = resolveTarget(values, io.env, io.cwd);
-    const path = `users/${encodeURIComponent(user)}/inbox?${query}`;
-    const { entries } = await callOperator<{ entries: Entry[] }>(target, io, 'GET', path);
-    const json = values.json === true || !io.terminal;
-    for (const entry of entries) io.out(json ? JSON.stringify(entry) : renderEntry(entry));
+    const { entries } = await call<{ entries: Entry[] }>('GET', `users/${encodeURIComponent(user)}/inbox?${query}`);
+    for (const entry of entries) print(entry, renderEntry);
     if (entries.length === 0) io.note(`no entries in the inbox of ${user}`);
     return EXIT.ok;
   },
@@ -91,12 +82,11 @@ Examples:
   npx restante audit
   npx restante audit --json | jq 'select(.user == "bob")'`,
   async run(args, io) {
-    const { values } = parseCommandLine(args, { ...OPERATOR_OPTIONS, ...LIMIT }, 0);
+    const options = { ...OPERATOR_OPTIONS, ...LIMIT };
+    const { values, call, print } = operatorCommand(args, io, { options, maxWords: 0 });
     const limit = integerOption('limit', values.limit, 50, 1);
-    const target = resolveTarget(values, io.env, io.cwd);
-    const { actions } = await callOperator<{ actions: Action[] }>(target, io, 'GET', `audit?limit=${limit}`);
-    const json = values.json === true || !io.terminal;
-    for (const action of actions) io.out(json ? JSON.stringify(action) : renderAction(action));
+    const { actions } = await call<{ actions: Action[] }>('GET', `audit?limit=${limit}`);
+    for (const action of actions) print(action, renderAction);
     if (actions.length === 0) io.note('nothing is on record yet');
     return EXIT.ok;
   },

@@ -1,18 +1,8 @@
 import pc from 'picocolors';
-import { callOperator, OPERATOR_HELP, OPERATOR_OPTIONS, userOf } from '../call-operator.ts';
-import { type Command, EXIT, FailedError, type Io, parseCommandLine, UsageError } from '../command.ts';
+import { OPERATOR_HELP, OPERATOR_OPTIONS, operatorCommand, userOf } from '../call-operator.ts';
+import { type Command, EXIT, FailedError, UsageError } from '../command.ts';
 import { parseMetrics, sumOf } from '../parse-metrics.ts';
-import { resolveTarget, type Target } from '../target.ts';
-
-/** What a command was given, and where the system is. */
-function read(args: string[], io: Io, words: number) {
-  const { values, positionals } = parseCommandLine(args, OPERATOR_OPTIONS, words);
-  const target = resolveTarget(values, io.env, io.cwd);
-  return { target, words: positionals, json: values.json === true || !io.terminal };
-}
-
-const tell = (io: Io, json: boolean, answer: object, text: string): void =>
-  io.out(json ? JSON.stringify(answer) : pc.green(text));
+import type { Target } from '../target.ts';
 
 /** A command that orders something done to one user. */
 const onUser = (name: 'disconnect' | 'revoke' | 'restore', summary: string, about: string, done: string): Command => ({
@@ -24,14 +14,10 @@ ${about}
 
 ${OPERATOR_HELP}`,
   async run(args, io) {
-    const { target, words, json } = read(args, io, 1);
+    const { words, call, print } = operatorCommand(args, io, { options: OPERATOR_OPTIONS, maxWords: 1 });
     const user = userOf(words[0]);
-    tell(
-      io,
-      json,
-      await callOperator<object>(target, io, 'POST', `users/${encodeURIComponent(user)}/${name}`),
-      `${user} ${done}`,
-    );
+    const answer = await call('POST', `users/${encodeURIComponent(user)}/${name}`);
+    print(answer, () => pc.green(`${user} ${done}`));
     return EXIT.ok;
   },
 });
@@ -66,18 +52,14 @@ started again. It is named as in run.json (gateway-1) or by its slot (0, 1 …).
 
 ${OPERATOR_HELP}`,
   async run(args, io) {
-    const { target, words, json } = read(args, io, 2);
+    const { target, words, call, print } = operatorCommand(args, io, { options: OPERATOR_OPTIONS, maxWords: 2 });
     const [gateway, order = 'drain'] = words;
     if (gateway === undefined || !['drain', 'resume'].includes(order))
       throw new UsageError('which gateway? restante drain <gateway> [resume]');
     const slot = await slotOf(gateway, target);
-    const answer = await callOperator<object>(target, io, 'POST', `slots/${slot}/${order}`);
-    tell(
-      io,
-      json,
-      { ...answer, slot },
-      `${gateway} (slot ${slot}): ${order === 'drain' ? 'draining' : 'takes clients again'}`,
-    );
+    const answer = await call('POST', `slots/${slot}/${order}`);
+    const done = order === 'drain' ? 'draining' : 'takes clients again';
+    print({ ...answer, slot }, () => pc.green(`${gateway} (slot ${slot}): ${done}`));
     return EXIT.ok;
   },
 };
@@ -107,16 +89,11 @@ Examples:
   npx restante notice "We are back at 14:00"
   npx restante notice "Your export is ready" bob`,
   async run(args, io) {
-    const { target, words, json } = read(args, io, 2);
+    const { words, call, print } = operatorCommand(args, io, { options: OPERATOR_OPTIONS, maxWords: 2 });
     const [text, user] = words;
     if (text === undefined || text === '') throw new UsageError('which text? restante notice <text> [user]');
-    const body = { text, ...(user === undefined ? {} : { user: userOf(user) }) };
-    tell(
-      io,
-      json,
-      await callOperator<object>(target, io, 'POST', 'notice', body),
-      `sent to ${user ?? 'everybody who is connected'}`,
-    );
+    const answer = await call('POST', 'notice', { text, ...(user === undefined ? {} : { user: userOf(user) }) });
+    print(answer, () => pc.green(`sent to ${user ?? 'everybody who is connected'}`));
     return EXIT.ok;
   },
 };
