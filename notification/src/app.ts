@@ -101,7 +101,7 @@ export async function startNotification(config: Config, logger: Logger): Promise
   receipts.start();
   const partitionFor = (conversation: string) => producer.partitionFor(incoming, conversation);
   const barrier = () => new CommitBarrier(admin, incoming, MESSAGING_GROUP, config.INCOMING_EPOCH);
-  const rebuilds = new Rebuilds({ inbox, dynamo, barrier: barrier(), partitionFor }, producer, logger);
+  const rebuilds = new Rebuilds({ inbox, dynamo, barrier: barrier(), partitionFor, seen }, producer, logger);
   const reconciler = new Reconciler({
     ...{ inbox, dynamo, rebuilds, partitionFor, logger },
     // Of its own: it gives up sooner than a rebuild, whose rounds it must not end.

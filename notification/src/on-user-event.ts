@@ -106,7 +106,7 @@ export async function onUserEvents(batch: LogBatch, context: NotificationContext
   await onRedriven(redriven, batch.partition, context);
   for (const event of events) {
     if (event.t === 'user_connected' && event.seen) context.seen.wrote(event.user, event.device);
-    else if (event.t === 'user_connected' || event.t === 'user_disconnected')
+    else if (event.t === 'user_disconnected' || (event.t === 'user_connected' && !after.rebuild.has(event.user)))
       context.seen.saw(event.user, event.device);
     const kept = onSocialEvent(event, outgoing, context);
     kept?.catch(() => undefined);

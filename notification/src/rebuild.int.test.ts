@@ -4,19 +4,25 @@ import { directConversation, positionOf } from '@restante/shared/contract/ids';
 import { memberItem, membershipItem, metaItem } from '@restante/shared/inbox/conversations-dynamo';
 import { type DeviceRow, readDevices } from '@restante/shared/inbox/devices-dynamo';
 import { InboxRig, inboxEntry } from '@restante/shared/inbox/test-inbox';
+import { testLogger } from '@restante/shared/kafka/test-topic';
 import { createDynamo, type Item, writeAll } from '@restante/shared/runtime/dynamo';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CommitBarrier, Cut } from './commit-barrier.ts';
 import { readCursors } from './cursors-dynamo.ts';
+import { Permits } from './permits.ts';
 import { rebuild } from './rebuild.ts';
+import { SeenDevices } from './seen-devices-dynamo.ts';
 
 const rig = new InboxRig({ windowEntries: 1000 });
 const tight = new InboxRig({ maxEntries: 4, windowEntries: 1000 });
 const dynamo = createDynamo({ endpoint: process.env.DYNAMODB_ENDPOINT, region: 'us-east-1' });
+const seen = new SeenDevices(dynamo, testLogger);
+const common = { dynamo, seen, reading: new Permits(2) };
 beforeAll(() => Promise.all([rig.ready(), tight.ready()]));
 afterAll(async () => {
   await Promise.all([rig.close(), tight.close()]);
+  await seen.stop();
   dynamo.destroy();
 });
 
@@ -231,7 +237,7 @@ async function enqueueSince(world: World, from: InboxRig): Promise<void> {
 const run = (world: World, on = rig) =>
   rebuild(
     world.user,
-    { inbox: on.inbox, dynamo, barrier: fakeBarrier(world.cut), partitionFor: partitionOf(world) },
+    { ...common, inbox: on.inbox, barrier: fakeBarrier(world.cut), partitionFor: partitionOf(world) },
     new AbortController().signal,
   );
 const entriesOf = async (of: InboxRig): Promise<string[]> =>
@@ -318,6 +324,42 @@ describe('a rebuild', () => {
     await enqueueSince(world, rig);
     await run(world);
     expect(await rig.listed()).toEqual(world.log.map(({ position }) => position));
+  });
+
+  it('makes the rows of those who connected while it was partial: the first, and one that starts where the log ended', async () => {
+    const world = build({ records: [], devices: [], cuts: [9, 9], group: [0, 30] });
+    rig.user = world.user;
+    await rig.connect('d0', 'c0');
+    await rig.connect('d1', 'c1');
+    expect((await run(world))?.sort()).toEqual(['c0', 'c1']);
+    const rows = await readDevices(dynamo, world.user);
+    expect(rows.map(({ device, first }) => ({ device, first }))).toEqual([
+      { device: 'd0', first: true },
+      { device: 'd1', first: false },
+    ]);
+    expect(rows[1]!.start).toEqual(world.cut);
+    // Its inbox and its row agree: nothing is left to be made.
+    expect(await rig.connect('d1', 'c2', { row: '' })).toMatchObject({ is: 'ok' });
+  });
+
+  it('leaves the row of who connected as it was, and has them seen now', async () => {
+    const world = build({
+      records: [],
+      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] }],
+      cuts: [9, 9],
+      group: [0, 30],
+    });
+    await write(world);
+    rig.user = world.user;
+    await rig.connect('d0', 'c0');
+    expect(await run(world)).toEqual(['c0']);
+    const [, , seenAt] = (await rig.meta()).devices!.split(',');
+    expect(Number(seenAt)).toBeGreaterThanOrEqual(NOW);
+    await seen.stop();
+    expect(await readDevices(dynamo, world.user)).toMatchObject([
+      { device: 'd0', bornAt: BORN, seenAt: expect.any(Number) },
+    ]);
+    expect((await readDevices(dynamo, world.user))[0]!.seenAt).toBeGreaterThanOrEqual(NOW);
   });
 
   it('waits for the row of a device that is connected, but not for ever: it may have been forgotten', async () => {

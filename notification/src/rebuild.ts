@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { readMemberships } from '@restante/shared/inbox/conversations-dynamo';
-import { type DeviceRow, readDevices } from '@restante/shared/inbox/devices-dynamo';
+import { type DeviceRow, makeDevices, readDevices } from '@restante/shared/inbox/devices-dynamo';
 import { type Inbox, newGeneration } from '@restante/shared/inbox/inbox-redis';
 import { inboxKeys, rebuildKey, stagedKey } from '@restante/shared/inbox/scripts';
 import { sleep } from '@restante/shared/runtime/sleep';
 import type { CommitBarrier, Cut } from './commit-barrier.ts';
 import { readCursors } from './cursors-dynamo.ts';
+import type { Permits } from './permits.ts';
 import { type Kept, readHistory } from './rebuild-history.ts';
+import type { SeenDevices } from './seen-devices-dynamo.ts';
 
 /** How long a rebuild may hold its token without ending; another begins then, and this one's swap is refused. */
 const TOKEN_MS = 60_000;
@@ -15,8 +17,8 @@ const BUSY_POLL_MS = 40;
 const STAGED_TTL_MS = 10 * 60_000;
 const STAGE_PAGE = 200;
 /**
- * How often a rebuild is begun anew for a device that connected after the rows were read, as at a user's very first message. Not for ever:
- * one that was forgotten has a session for a moment longer than its row.
+ * How often a rebuild is begun anew for a device that connected or was made after it was begun, as at a user's very first message. Not for
+ * ever: one that was forgotten has a session for a moment longer than its row.
  */
 const ATTEMPTS_WITH_ALL_CONNECTED = 3;
 
@@ -25,6 +27,9 @@ export type RebuildContext = {
   dynamo: DynamoDBClient;
   barrier: CommitBarrier;
   partitionFor: (conversation: string) => number;
+  /** For what holds a history in memory: of those that have none, many more go on at once. */
+  reading: Permits;
+  seen: Pick<SeenDevices, 'saw' | 'wrote'>;
 };
 
 /**
@@ -45,41 +50,73 @@ export async function rebuild(
       await sleep(BUSY_POLL_MS, signal);
       continue;
     }
-    const known = new Set((await readDevices(context.dynamo, user)).map(({ device }) => device));
     const cut = await context.barrier.passed(signal);
-    const rows = await readDevices(context.dynamo, user);
-    // One that was made meanwhile may start where the log ended after the cut: with it, from the beginning.
-    if (rows.some(({ device }) => !known.has(device))) continue;
     const withAllConnected = attempt++ <= ATTEMPTS_WITH_ALL_CONNECTED;
-    const swapped = await swap(user, token, begun, { cut, rows, withAllConnected }, context);
+    const [rows, conversations] = await Promise.all([
+      devicesOf(user, begun.came, cut, context),
+      readMemberships(context.dynamo, user),
+    ]);
+    // One that was made meanwhile may start where the log ended after the cut: with it, from the beginning.
+    if (!rows || (withAllConnected && rows.some((row) => startsAfter(row, cut)))) continue;
+    const put = () => swap(user, token, begun, { cut, rows, conversations, withAllConnected }, context);
+    const swapped = await (conversations.length === 0 ? put() : context.reading.with(put));
     if (swapped) return swapped;
   }
 }
 
-type Begun = { gen: string; base: string; store: string; marks: Map<string, number> };
+/** `came`: devices that connected while the inbox was partial. */
+type Begun = { gen: string; base: string; store: string; marks: Map<string, number>; came: string[] };
 
 async function begin(user: string, token: string, { inbox }: RebuildContext): Promise<Begun | 'whole' | 'busy'> {
   const reply = (await inbox.store.runOne({
     script: 'inbox:rebuild-begin',
     keys: [...inboxKeys(user), rebuildKey(user)],
     args: [newGeneration(), token, TOKEN_MS],
-  })) as ['whole' | 'busy'] | ['begun', gen: string, base: string, store: string, acked: string[]];
+  })) as ['whole' | 'busy'] | ['begun', gen: string, base: string, store: string, acked: string[], came: string[]];
   if (reply[0] !== 'begun') return reply[0];
-  const [, gen, base, store, acked] = reply;
+  const [, gen, base, store, acked, came] = reply;
   const marks = new Map<string, number>();
   for (let i = 0; i < acked.length; i += 2) marks.set(acked[i]!, Number(acked[i + 1]));
-  return { gen, base, store, marks };
+  return { gen, base, store, marks, came };
 }
+
+/**
+ * The durable rows of the user's devices. Who came has one from here on, and is seen now, whatever the row says.
+ * @returns undefined where another has made a row meanwhile: begin again
+ */
+async function devicesOf(
+  user: string,
+  came: readonly string[],
+  cut: Cut,
+  { dynamo, seen }: RebuildContext,
+): Promise<DeviceRow[] | undefined> {
+  const now = Date.now();
+  const rows = await readDevices(dynamo, user);
+  const known = new Set(rows.map(({ device }) => device));
+  const lacking = came.filter((device) => !known.has(device));
+  const made = await makeDevices(dynamo, user, lacking, rows, cut, now);
+  if (!made) return undefined;
+  for (const device of came) {
+    if (known.has(device)) seen.saw(user, device);
+    else seen.wrote(user, device);
+  }
+  return [...rows.map((row) => (came.includes(row.device) ? { ...row, seenAt: now } : row)), ...made];
+}
+
+/** A partition that has no cut is no part of the log any more. */
+const startsAfter = ({ start }: DeviceRow, cut: Cut): boolean =>
+  [...start].some(([partition, at]) => at > (cut.get(partition) ?? Number.POSITIVE_INFINITY));
+
+type Found = { cut: Cut; rows: DeviceRow[]; conversations: { conversation: string }[]; withAllConnected: boolean };
 
 async function swap(
   user: string,
   token: string,
   begun: Begun,
-  { cut, rows, withAllConnected }: { cut: Cut; rows: DeviceRow[]; withAllConnected: boolean },
+  { cut, rows, conversations, withAllConnected }: Found,
   context: RebuildContext,
 ): Promise<string[] | undefined> {
   const { inbox, dynamo } = context;
-  const conversations = await readMemberships(dynamo, user);
   // Who is in none is owed nothing, as each user at their first connection.
   const cursors = conversations.length > 0 ? await readCursors(dynamo, user) : new Map<string, number>();
   for (const [field, position] of begun.marks) cursors.set(field, Math.max(position, cursors.get(field) ?? -1));

@@ -6,9 +6,13 @@ import type { Logger } from '@restante/shared/runtime/logger';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { metrics } from './events.ts';
 import { publish, putBeginning, putForgotten } from './pages.ts';
+import { Permits } from './permits.ts';
 import { type RebuildContext, rebuild } from './rebuild.ts';
 
-const PARALLEL_REBUILDS = 16;
+/** Those who connect for the first time have no history: together, they share a wait for messaging, and round trips. */
+const PARALLEL_REBUILDS = 128;
+/** A history is held in memory while it is put into an inbox. */
+const PARALLEL_HISTORIES = 16;
 const RETRY_MS = 500;
 const ATTEMPTS = 20;
 
@@ -21,12 +25,11 @@ export class Rebuilds {
   readonly #producer: BatchingProducer;
   readonly #logger: Logger;
   readonly #users = new Map<string, Promise<void>>();
-  readonly #queue: (() => void)[] = [];
+  readonly #permits = new Permits(PARALLEL_REBUILDS);
   readonly #stopping = new AbortController();
-  #free = PARALLEL_REBUILDS;
 
-  constructor(context: RebuildContext, producer: BatchingProducer, logger: Logger) {
-    this.#context = context;
+  constructor(context: Omit<RebuildContext, 'reading'>, producer: BatchingProducer, logger: Logger) {
+    this.#context = { ...context, reading: new Permits(PARALLEL_HISTORIES) };
     this.#producer = producer;
     this.#logger = logger;
   }
@@ -35,7 +38,7 @@ export class Rebuilds {
   rebuilt(user: string): Promise<void> {
     const running = this.#users.get(user);
     if (running) return running;
-    const run = this.#run(user).finally(() => this.#users.delete(user));
+    const run = this.#permits.with(() => this.#run(user)).finally(() => this.#users.delete(user));
     this.#users.set(user, run);
     return run;
   }
@@ -46,8 +49,6 @@ export class Rebuilds {
   }
 
   async #run(user: string): Promise<void> {
-    if (this.#free === 0) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    else this.#free--;
     const end = metrics.rebuildSeconds.startTimer();
     try {
       for (let attempt = 0; attempt < ATTEMPTS && !this.#stopping.signal.aborted; attempt++) {
@@ -56,9 +57,6 @@ export class Rebuilds {
       }
     } finally {
       end();
-      const next = this.#queue.shift();
-      if (next) next();
-      else this.#free++;
     }
   }
 

@@ -58,7 +58,7 @@ export class NotificationRig {
       producer,
       flusher: new CursorFlusher(dynamo, rig.inbox, seen, testLogger, async () => undefined),
       seen,
-      rebuilds: new Rebuilds({ inbox: rig.inbox, dynamo, barrier, partitionFor: () => 0 }, producer, testLogger),
+      rebuilds: new Rebuilds({ inbox: rig.inbox, dynamo, barrier, partitionFor: () => 0, seen }, producer, testLogger),
       wakes: new Wakes(),
       presence: new Presence({ ...common, offlineAfterMs: 60_000 }),
       receipts: new Receipts({ ...common, dynamo, receipts: new ReceiptStore(rig.store, dynamo) }),

@@ -158,6 +158,30 @@ export async function ensureDevice(
   return ensureDevice(client, user, device, now, noted, logEnds);
 }
 
+/**
+ * Makes the rows of devices that a user's rebuild has found to have none: the user's first starts at the first entry ever kept, others at the
+ * cut, where the log ended.
+ * @param rows those that the user has
+ * @returns those that were made, or undefined where somebody else has just made one: read the rows again
+ */
+export async function makeDevices(
+  client: DynamoDBClient,
+  user: string,
+  devices: readonly string[],
+  rows: readonly DeviceRow[],
+  cut: ReadonlyMap<number, number>,
+  now: number,
+): Promise<DeviceRow[] | undefined> {
+  const made: DeviceRow[] = [];
+  for (const device of devices) {
+    const first = rows.length + made.length === 0;
+    const start = first ? new Map<number, number>() : cut;
+    if (!(await putStart(client, user, device, now, { first, start }, undefined))) return undefined;
+    made.push({ device, bornAt: now, first, start, seenAt: now, push: undefined });
+  }
+  return made;
+}
+
 /** @param known the row that is to be moved, undefined where there is none yet. @returns false where it is another by now */
 async function putStart(
   client: DynamoDBClient,

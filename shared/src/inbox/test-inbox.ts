@@ -71,7 +71,7 @@ export type RebuildOptions = {
   staged?: string[];
   withAllConnected?: boolean;
 };
-type Begun = { gen: string; base: string; store: string; acked: string[] };
+type Begun = { gen: string; base: string; store: string; acked: string[]; came: string[] };
 
 /** One inbox after another on a real Redis: each script by a method of its name, its reply parsed. */
 export class InboxRig {
@@ -188,8 +188,8 @@ export class InboxRig {
   async rebuildBegin(token = 'token', ms = 60_000): Promise<'whole' | 'busy' | Begun> {
     const keys = [...inboxKeys(this.user), rebuildKey(this.user)];
     const reply = await this.store.runOne({ script: 'inbox:rebuild-begin', keys, args: [newGeneration(), token, ms] });
-    const [is, gen, base, store, acked] = reply as [string, string, string, string, string[]];
-    return is === 'begun' ? { gen, base, store, acked } : (is as 'whole' | 'busy');
+    const [is, gen, base, store, acked, came] = reply as [string, string, string, string, string[], string[]];
+    return is === 'begun' ? { gen, base, store, acked, came } : (is as 'whole' | 'busy');
   }
 
   /** @returns the tail and the connections to reset, or `again` */

@@ -11,12 +11,12 @@ for _, c in ipairs(sessions()) do
   end
 end
 local m = open(nil)
+if m then call('HDEL', META, 'poison:' .. ARGV[2], 'start:' .. ARGV[2]) end
 if not m or not m.devices[ARGV[2]] then return out end
 m.devices[ARGV[2]] = nil
 for i, name in ipairs(m.order) do
   if name == ARGV[2] then table.remove(m.order, i) break end
 end
-call('HDEL', META, 'poison:' .. ARGV[2], 'start:' .. ARGV[2])
 trimAcked(m)
 saveList(m)
 saveDevices(m)

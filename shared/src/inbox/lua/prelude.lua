@@ -3,7 +3,7 @@
 --
 -- KEYS[1] inbox:{user}            list of elements, oldest first; the element at index i has seq base + 1 + i
 -- KEYS[2] inbox:{user}:meta       hash: gen, store, base, tail, bytes, partial, devices, over, overconv, aged, tries, p<partition>,
---   start:<device> (of one whose row is not known to be durable yet)
+--   start:<device> (of one whose row is not known to be durable yet; '' of one that connected while the inbox was partial)
 -- KEYS[3] sessions:{user}         hash: connection -> slot,lease,device,mode,sent,at,since
 -- KEYS[4] inbox:{user}:acked      hash: device#conversation -> position acked, until DynamoDB has it
 -- ARGV[1] identity of the store that the caller is connected to (run id and replication id)
