@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TOPICS } from '@restante/shared/contract/events';
@@ -24,6 +23,8 @@ const SETTLE_MS = 60_000;
 const EVERY_ELEMENT = 0;
 const CLAIMS_LOOKED_AT = 100;
 const DEVICE = 'bench';
+/** Of the devices in an inbox's meta (prelude.lua), where this one's cursor is. */
+const CURSOR = new RegExp(`(?:^|;)${DEVICE},(\\d+),`);
 const SENDER = 'bench-sender';
 
 type RunFile = {
@@ -36,10 +37,9 @@ type Waiting = { accept: () => void; reject: (error: Error) => void };
 
 /** This system, as built, through its own launcher: every process counted, engines apart. */
 export const createRestante: CreateDriver = (host, env) => {
-  const users = new Map<string, { client: RestanteClient; gateway: string }>();
+  const users = new Map<string, RestanteClient>();
   const accepting = new Map<string, Waiting>();
   const unstored = new Set<string>();
-  const agent = new Agent({ keepAlive: true });
   const dataDir = join(host.folder, 'data');
   let run: RunFile;
   let sender: RestanteClient;
@@ -114,19 +114,17 @@ export const createRestante: CreateDriver = (host, env) => {
       sender.onClose(() => onAnswer({ t: 'error', code: 'closed', message: "the sender's connection closed" }));
     },
     async stop() {
-      for (const { client } of users.values()) client.terminate();
+      for (const client of users.values()) client.terminate();
       sender?.terminate();
       redis?.disconnect();
-      agent.destroy();
     },
     async connectUser(id, onMessage) {
-      const gateway = nextGateway();
-      users.set(id, { client: await RestanteClient.open(gateway, DEVICE, await token(id), { onMessage }), gateway });
+      users.set(id, await RestanteClient.open(nextGateway(), DEVICE, await token(id), { onMessage }));
     },
     async disconnectUser(id) {
       const user = users.get(id);
       users.delete(id);
-      await user?.client.close();
+      await user?.close();
     },
     sendTo: (to, text) =>
       new Promise((resolve, reject) => {
@@ -142,19 +140,14 @@ export const createRestante: CreateDriver = (host, env) => {
       }
     },
     stored: () => stored,
-    // The cursor in the server's store is what counts: asked for until it is where the last ack said.
+    // The cursor in the server's store is what counts: read there, so that asking costs our processes nothing, until it is where the last ack said.
     async ackBarrier(id) {
       const user = users.get(id);
       if (user === undefined) return;
-      const bearer = await token(id);
       await new Promise(setImmediate);
       for (const end = Date.now() + BARRIER_MS; Date.now() < end; await sleep(1)) {
-        const { acked } = (await getJson(
-          agent,
-          `${user.gateway}/v1/messages/sync?device=${DEVICE}&limit=1`,
-          bearer,
-        )) as { acked: number };
-        if (acked >= user.client.acked) return;
+        const devices = await redis.hget(`inbox:{${id}}:meta`, 'devices');
+        if (Number(CURSOR.exec(devices ?? '')?.[1] ?? -1) >= user.acked) return;
       }
       throw new Error(`the acks of ${id} were not taken within ${BARRIER_MS} ms`);
     },
@@ -230,24 +223,6 @@ function processesOf({ gateways, services, engines }: RunFile): Measured[] {
     ...[...gateways, ...services].map(({ name, pid }) => ({ name, pid, group: 'ours' as const })),
     ...engines.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid, group: 'engine' as const }])),
   ];
-}
-
-function getJson(agent: Agent, url: string, bearer: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const request = get(url, { agent, headers: { authorization: `Bearer ${bearer}` } }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () =>
-        response.statusCode === 200
-          ? resolve(JSON.parse(text))
-          : reject(new Error(`${url}: ${response.statusCode} ${text.slice(0, 200)}`)),
-      );
-    });
-    request.on('error', reject);
-  });
 }
 
 function gitVersion(): string {

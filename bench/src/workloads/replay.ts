@@ -12,7 +12,7 @@ const MIB = 2 ** 20;
 const usersFor = (size: number): number => (size >= 20_000 ? 1 : size >= 1_000 ? 3 : 7);
 
 /** Users that return to 50 messages each before anything is measured: V8 and the JVM compile until then. */
-const WARM_USERS = 60;
+const WARM_USERS = 200;
 const WARM_SIZE = 50;
 
 /** W3: one user at a time returns to a backlog: from the start of connecting to the first, the last, and the last acked. */
