@@ -1,18 +1,16 @@
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { TOPICS } from '@restante/shared/contract/events';
 import { BatchingProducer } from '@restante/shared/kafka/batching-producer';
 import { createKafka } from '@restante/shared/kafka/client';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
+import { restante, rowsOf } from './support/restante.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /**
  * What was put aside is listed, read, redriven and discarded by the cli, on record; what is redriven counts once, and is
  * open no more.
  */
-const CLI = fileURLToPath(new URL('../cli/bin/restante.mjs', import.meta.url));
 let stack: Stack;
 let producer: BatchingProducer;
 
@@ -34,24 +32,17 @@ afterAll(async () => {
 });
 
 type Shown = { id: number; source: string; reason: string; user?: string; device?: string; outcome?: string };
-type Ended<Row> = { code: number; rows: Row[]; notes: string };
-function restante<Row>(...args: string[]): Promise<Ended<Row>> {
-  const command = [CLI, ...args, '--data-dir', stack.dir];
-  return new Promise((resolve) => {
-    execFile(process.execPath, command, (error, stdout, notes) => {
-      const rows = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Row]));
-      resolve({ code: Number(error?.code ?? 0), rows, notes });
-    });
-  });
+async function deadLetters(...args: string[]): Promise<{ code: number; rows: Shown[]; note: string }> {
+  const { code, out, note } = await restante(stack, ['dead-letters', ...args]);
+  return { code, rows: rowsOf<Shown>(out), note };
 }
-const deadLetters = (...args: string[]): Promise<Ended<Shown>> => restante('dead-letters', ...args);
 
 type Line = { t: string; by: string; letter: number; source: string };
 /** The newest lines of the audit log, newest first. */
 async function audit(most: number): Promise<Line[]> {
-  const { code, rows } = await restante<Line>('audit', '--limit', String(most));
+  const { code, out } = await restante(stack, ['audit', '--limit', String(most)]);
   expect(code).toBe(0);
-  return rows;
+  return rowsOf<Line>(out);
 }
 
 const account = async (user: string, device = 'phone') => ({
@@ -103,7 +94,7 @@ test('an undecodable record is shown byte for byte; redriven, it comes back as w
   expect(await audit(10)).toEqual(lines);
   const all = await deadLetters('list', '--all', '--limit', '1');
   expect(all.rows.map(({ id }) => id)).toEqual([letter!.id]);
-  expect(all.notes).toContain(`--after ${letter!.id}`);
+  expect(all.note).toContain(`--after ${letter!.id}`);
   expect((await deadLetters('list', '--after', String(again!.id))).rows).toEqual([]);
   expect((await deadLetters('redrive')).code).toBe(2);
 });
@@ -197,19 +188,11 @@ test('a letter that is discarded is open no more, is not redriven after that, an
 });
 
 test('where no operator answers, the error says what to set', async () => {
-  const env = { ...process.env, DATA_DIR: '/nowhere', RESTANTE_OPERATOR: '', ADMIN_TOKEN: '' };
   const ask = (set: Record<string, string>) =>
-    new Promise<[number, string]>((resolve) => {
-      execFile(
-        process.execPath,
-        [CLI, 'dead-letters', 'redrive', '1'],
-        { env: { ...env, ...set } },
-        (error, _, notes) => resolve([Number(error?.code ?? 0), notes]),
-      );
-    });
+    restante(stack, ['dead-letters', 'redrive', '1'], { DATA_DIR: '/nowhere', ...set });
   const settings = expect.stringMatching(/RESTANTE_OPERATOR and ADMIN_TOKEN/);
-  expect(await ask({})).toEqual([1, settings]);
+  expect(await ask({})).toMatchObject({ code: 1, note: settings });
   const { adminUrl } = stack.run.services.find(({ name }) => name.startsWith('notification'))!;
   const wrong = await ask({ RESTANTE_OPERATOR: adminUrl, ADMIN_TOKEN: 'wrong' });
-  expect(wrong).toEqual([1, expect.stringContaining('set ADMIN_TOKEN')]);
+  expect(wrong).toMatchObject({ code: 1, note: expect.stringContaining('set ADMIN_TOKEN') });
 });

@@ -1,17 +1,15 @@
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { launchChromium } from './support/chromium.ts';
 import { RefusedError, TestClient } from './support/client.ts';
 import { call } from './support/http.ts';
 import { metricOf } from './support/metrics.ts';
+import { restante, rowsOf } from './support/restante.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** Issue 9, "Act": what an operator can do, by the page in a real browser, by the API and by the command line. */
 const CLOSED_WITHIN_MS = 2_000;
 const WITHIN = { timeout: 30_000, interval: 50 };
-const RESTANTE = fileURLToPath(new URL('../cli/dist/main.js', import.meta.url));
 let stack: Stack;
 let browser: Browser;
 let admin: string;
@@ -163,7 +161,7 @@ test('revoke closes them and refuses every token issued until then, after a rest
   const old = await account('eve', 0, { iat: issued });
   const without = await account('eve', 1, { iat: undefined });
   const client = await TestClient.drained(old);
-  expect(await restante('revoke', 'eve')).toMatchObject({ code: 0 });
+  expect(await restante(stack, ['revoke', 'eve'])).toMatchObject({ code: 0 });
   expect((await client.untilClosed()).code).toBe(4002);
   const refused = async (by: typeof old) => {
     const error = await TestClient.open(by).catch((reason: unknown) => reason);
@@ -183,7 +181,7 @@ test('revoke closes them and refuses every token issued until then, after a rest
   await vi.waitFor(async () => expect((await call(stack.gatewayUrls[1]!, '/readyz')).status).toBe(200), WITHIN);
   await refused({ ...old, url: stack.gatewayUrls[1]! });
 
-  expect(await restante('restore', 'eve')).toMatchObject({ code: 0 });
+  expect(await restante(stack, ['restore', 'eve'])).toMatchObject({ code: 0 });
   await vi.waitFor(async () => (await TestClient.drained(old)).close(), WITHIN);
 });
 
@@ -199,7 +197,7 @@ test('a notice comes to everybody who is connected once, as a message; to one us
     const [message] = await client.until('the notice', () => client.messages.length > 0 && client.messages);
     expect(message).toMatchObject({ from: 'operator', kind: 'notice', body: 'Back at 14:00' });
   }
-  expect(await restante('notice', 'only you', 'hal')).toMatchObject({ code: 0 });
+  expect(await restante(stack, ['notice', 'only you', 'hal'])).toMatchObject({ code: 0 });
   const hal = await TestClient.drained(await account('hal', 1));
   await hal.until('the notice', () => hal.messages.some(({ body }) => body === 'only you'));
   await fay.until('quiet', () => fay.messages.length === 1);
@@ -210,14 +208,14 @@ test('a notice comes to everybody who is connected once, as a message; to one us
 test('a gateway is drained: its clients go, none comes in, the other takes them, until it is resumed', async () => {
   const ida = await TestClient.drained(await account('ida', 0));
   const jon = await TestClient.drained(await account('jon', 1));
-  expect(await restante('drain', 'gateway-1')).toMatchObject({ code: 0 });
+  expect(await restante(stack, ['drain', 'gateway-1'])).toMatchObject({ code: 0 });
   expect((await ida.untilClosed()).code).toBe(4000);
   expect(ida.first('bye')).toMatchObject({ code: 4000 });
   expect(jon.closed).toBeUndefined();
   expect((await call(stack.gatewayUrls[0]!, '/readyz')).status).toBe(503);
   await expect(TestClient.open(await account('ida', 0))).rejects.toMatchObject({ status: 503 });
   await (await TestClient.drained(await account('ida', 1))).close();
-  expect(await restante('drain', 'gateway-1', 'resume')).toMatchObject({ code: 0 });
+  expect(await restante(stack, ['drain', 'gateway-1', 'resume'])).toMatchObject({ code: 0 });
   await vi.waitFor(async () => expect((await call(stack.gatewayUrls[0]!, '/readyz')).status).toBe(200), WITHIN);
   await (await TestClient.drained(await account('ida', 0))).close();
   await jon.close();
@@ -280,15 +278,15 @@ test('all of it is on record, newest first, with who it was', async () => {
   });
   expect(problems).toEqual([]);
   expect(await metricOf(stack.run.gateways[0]!.adminUrl, 'restante_gateway_slot')).toBeGreaterThanOrEqual(0);
-  const shown = await restante('user', 'carl');
+  const shown = await restante(stack, ['user', 'carl']);
   expect(JSON.parse(shown.out)).toMatchObject({ known: true, devices: [{ device: 'phone' }, { device: 'tablet' }] });
 });
 
 test('the command line says what the API does, and reads bodies on record only', async () => {
   const lines = async (...args: string[]) => {
-    const { code, out } = await restante(...args);
-    expect(code).toBe(0);
-    return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as object]));
+    const { code, out, note } = await restante(stack, [...args, '--data-dir', stack.dir], { DATA_DIR: '' });
+    expect([code, note]).toEqual([0, '']);
+    return rowsOf(out);
   };
   const has = async (path: string) => (await api(path)).json;
   expect(await lines('users', 'ber')).toEqual([{ users: ['bert'], more: false }]);
@@ -305,14 +303,3 @@ test('the command line says what the API does, and reads bodies on record only',
   expect(read).toMatchObject({ t: 'read_bodies', user: 'bert' });
   expect(rest).toEqual(before);
 });
-
-function restante(...args: string[]): Promise<{ code: number; out: string }> {
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [RESTANTE, ...args, '--data-dir', stack.dir],
-      { timeout: 30_000 },
-      (error, stdout, stderr) => resolve({ code: error ? Number(error.code ?? -1) : 0, out: `${stdout}${stderr}` }),
-    );
-  });
-}

@@ -1,17 +1,15 @@
-import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestClient } from './support/client.ts';
 import { call } from './support/http.ts';
 import { emptyRedis } from './support/redis-of.ts';
+import { restante } from './support/restante.ts';
 import { type Stack, startStack } from './support/stack.ts';
 
 /** How far a message has got, for its sender, for an operator, and for the phone that is woken by it. */
-const CLI = fileURLToPath(new URL('../cli/bin/restante.mjs', import.meta.url));
 const WAIT = { timeout: 30_000, interval: 20 };
 let stack: Stack;
 type Webhook = { type: string; data: Record<string, unknown> };
@@ -81,14 +79,7 @@ const pushes = (user: string): PushLine[] => {
 };
 const untilPushed = (user: string) => vi.waitFor(() => expect(pushes(user)).not.toEqual([]), WAIT);
 
-async function trace(...args: string[]): Promise<{ code: number; out: string; note: string }> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, DATA_DIR: stack.dir, KAFKA_BROKERS: '', REDIS_URL: '', DYNAMODB_ENDPOINT: '' };
-    execFile(process.execPath, [CLI, 'trace', ...args], { env }, (error, out, note) =>
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, note }),
-    );
-  });
-}
+const trace = (...args: string[]) => restante(stack, ['trace', ...args]);
 
 test('a message goes from notified over delivered to read, the sender hears of it live and on return, and a trace has it all', async () => {
   const alice = await connect('alice');
