@@ -117,9 +117,10 @@ export class RoamingClient {
   }
 }
 
-/** What the recipient has, and what it was sent, each without what was refused in between: the rest has its order. */
-export function ordered(sender: RoamingClient, ids: Iterable<string>): string[] {
-  return [...ids].filter((id) => !sender.refused.has(id));
+/** For comparing what the recipient has with what it was sent: all of it, and the order of what was never refused in between. */
+export function asSent(sender: RoamingClient, ids: Iterable<string>): { all: string[]; ordered: string[] } {
+  const list = [...ids];
+  return { all: list.toSorted(), ordered: list.filter((id) => !sender.refused.has(id)) };
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
