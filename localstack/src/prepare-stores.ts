@@ -1,11 +1,13 @@
 import { createKafka } from '@restante/shared/kafka/client';
-import { ensureTopics, TOPIC_SETTINGS, TopicMismatchError, topicSpecs } from '@restante/shared/kafka/topics';
+import { ensureTopics, TOPIC_SETTINGS, TopicMismatchError, topicSpecs, withAdmin } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
 import { createLogger } from '@restante/shared/runtime/logger';
 import { readSettings } from '@restante/shared/runtime/settings';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { ensureTables, TableMismatchError } from '@restante/shared/runtime/tables';
 
+/** The consumers' groups: those that services join under their own name. */
+const GROUPS = ['messaging', 'notification'];
 const TRIES = 5;
 const RETRY_MS = 500;
 
@@ -20,10 +22,19 @@ export async function prepareStores(env: Record<string, string | undefined>): Pr
   const dynamo = createDynamo({ endpoint: settings.DYNAMODB_ENDPOINT, region: settings.AWS_REGION });
   try {
     await patiently(() => Promise.all([ensureTopics(kafka, topicSpecs(settings)), ensureTables(dynamo)]));
+    // A Kafka that does not answer here is no reason to stop: the consumers ask again for ever, and warn.
+    await patiently(() => askForGroups(kafka)).catch(() => {});
   } finally {
     dynamo.destroy();
   }
 }
+
+/**
+ * A new Kafka makes the place where groups keep their offsets when it is asked for one, and refuses until that is there: so it is asked
+ * before the consumers are, who would warn of it.
+ */
+const askForGroups = (kafka: ReturnType<typeof createKafka>): Promise<unknown> =>
+  withAdmin(kafka, (admin) => Promise.all(GROUPS.map((groupId) => admin.fetchOffsets({ groupId }))));
 
 /** A broker that has just started may not know a topic yet that it has just made. What doesn't match won't match later either. */
 async function patiently(work: () => Promise<unknown>): Promise<void> {
