@@ -4,7 +4,7 @@ import type { DeviceStart, NewDevice } from '@restante/shared/inbox/inbox-redis'
 
 /**
  * A device that its inbox has made, or can't make now, becomes durable, before its first welcome: a rebuild must know where it starts
- * (decision 11).
+ * (decision 11). Of one that connects while its inbox is partial the rebuild makes the row.
  * @returns where its row says that it starts, for the inbox to compare
  */
 export async function makeDurable(

@@ -28,12 +28,15 @@ public final class Ddb {
   /**
    * SQLite's default waits for the disk several times a write: 1,000 items/s in batches here, 4,000 with a write-ahead log. What
    * is written outlives this process either way; only a power cut can take the last writes, never break the file.
+   * No other process opens the file, so jobs need not lock it, nor share the log's index. What a statement needs to undo itself within
+   * its transaction is kept in memory: a file was made for each item, and deleted. The log, which is what outlives a kill, is as before.
    */
   private static void writeAhead(Object local) throws ReflectiveOperationException {
     Object requests = field(field(local, "serverHandler"), "primaryHandler");
     var open = requests.getClass().getDeclaredMethod("getHandler", String.class);
     open.setAccessible(true);
     var queue = (SQLiteQueue) field(field(open.invoke(requests, "shared"), "dbAccess"), "queue");
+    run(queue, "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA temp_store = MEMORY");
     run(queue, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL");
     var checkpoints = new Thread(() -> checkpoint(queue), "checkpoints");
     checkpoints.setDaemon(true);

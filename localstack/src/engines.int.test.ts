@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { queryAll } from '@restante/shared/inbox/conversations-dynamo';
 import { createDynamo, writeAll } from '@restante/shared/runtime/dynamo';
 import { ensureTables } from '@restante/shared/runtime/tables';
 import { Cluster, Redis } from 'ioredis';
@@ -79,6 +80,34 @@ it('DynamoDB moves what was written from its log to its file while it runs', asy
   await writeAll(client, 'messages', items);
   const size = () => statSync(join(dataDir, 'shared-local-instance.db')).size;
   await vi.waitFor(() => expect(size()).toBeGreaterThan(500 * 2000), { timeout: 30_000, interval: 100 });
+  client.destroy();
+});
+
+it('DynamoDB that is killed has all that it had answered, though nobody shares its file', async () => {
+  const dataDir = join(dir, 'exclusive');
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' });
+  const first = await startDynamo({ dataDir });
+  running.push(first);
+  const client = createDynamo({ endpoint: first.url, region: 'us-east-1' });
+  await ensureTables(client);
+  const items = Array.from({ length: 100 }, (_, i) => ({
+    conversation: { S: 'dm:alice:bob' },
+    position: { N: `${i}` },
+  }));
+  await writeAll(client, 'messages', items);
+  const file = join(dataDir, 'shared-local-instance.db');
+  expect([existsSync(`${file}-wal`), existsSync(`${file}-shm`)], 'a log of its own').toEqual([true, false]);
+  await first.kill();
+  const second = await startDynamo({ dataDir, port: portOf(first) });
+  running.push(second);
+  const item = { conversation: { S: 'dm:alice:bob' }, position: { N: `${items.length}` } };
+  await writeAll(client, 'messages', [item]);
+  const kept = await queryAll(client, {
+    TableName: 'messages',
+    KeyConditionExpression: 'conversation = :c',
+    ExpressionAttributeValues: { ':c': item.conversation },
+  });
+  expect(kept).toEqual([...items, item]);
   client.destroy();
 });
 

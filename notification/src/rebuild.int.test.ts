@@ -234,10 +234,10 @@ async function enqueueSince(world: World, from: InboxRig): Promise<void> {
   }
 }
 
-const run = (world: World, on = rig) =>
+const run = (world: World, on = rig, barrier = fakeBarrier(world.cut)) =>
   rebuild(
     world.user,
-    { ...common, inbox: on.inbox, barrier: fakeBarrier(world.cut), partitionFor: partitionOf(world) },
+    { ...common, inbox: on.inbox, barrier, partitionFor: partitionOf(world) },
     new AbortController().signal,
   );
 const entriesOf = async (of: InboxRig): Promise<string[]> =>
@@ -360,6 +360,33 @@ describe('a rebuild', () => {
       { device: 'd0', bornAt: BORN, seenAt: expect.any(Number) },
     ]);
     expect((await readDevices(dynamo, world.user))[0]!.seenAt).toBeGreaterThanOrEqual(NOW);
+  });
+
+  it('begins anew where a device was made meanwhile that starts after the cut: what came between is not for it', async () => {
+    const world = build({
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      devices: [
+        { first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] },
+        { first: false, cursors: [null, null, null, null], inRedis: false, after: [4, 0] },
+      ],
+      cuts: [9, 9],
+      group: [0, 30],
+    });
+    const [first, later] = world.devices as [Device, Device];
+    await write({ ...world, devices: [first] });
+    await enqueueSince(world, rig);
+    const cuts = [new Map([...world.cut, [0, positionOf(1, 2)]]), world.cut];
+    const barrier = {
+      async passed() {
+        const cut = cuts.shift();
+        if (cuts.length === 1) await write({ ...world, log: [], devices: [later] });
+        return cut;
+      },
+    } as unknown as CommitBarrier;
+    expect(await run(world, rig, barrier)).toEqual([]);
+    expect(cuts).toEqual([]);
+    expect(await rig.cursor('d0')).toBe(0);
+    expect(await rig.cursor('d1')).toBe(world.log.filter(({ position }) => position < positionOf(1, 4)).length);
   });
 
   it('waits for the row of a device that is connected, but not for ever: it may have been forgotten', async () => {

@@ -12,6 +12,7 @@ import type { CreateDriver } from '../driver.ts';
 import { sleep } from '../processes.ts';
 import type { Measured } from '../server-host.ts';
 import { npmVersion } from '../versions.ts';
+import { Holder } from './holder.ts';
 import { RestanteClient } from './restante-client.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -22,6 +23,8 @@ const SETTLE_MS = 60_000;
 /** Of MEMORY USAGE. Claims are alike, and millions: Redis does nothing else while it looks. */
 const EVERY_ELEMENT = 0;
 const CLAIMS_LOOKED_AT = 100;
+/** Beside them the process has files of its own, and many a machine gives it 20,000. */
+const CONNECTIONS_IN_PROCESS = 15_000;
 const DEVICE = 'bench';
 /** Of the devices in an inbox's meta (prelude.lua), where this one's cursor is. */
 const CURSOR = new RegExp(`(?:^|;)${DEVICE},(\\d+),`);
@@ -40,6 +43,7 @@ export const createRestante: CreateDriver = (host, env) => {
   const users = new Map<string, RestanteClient>();
   const accepting = new Map<string, Waiting>();
   const unstored = new Set<string>();
+  const holder = new Holder();
   const dataDir = join(host.folder, 'data');
   let run: RunFile;
   let sender: RestanteClient;
@@ -115,11 +119,15 @@ export const createRestante: CreateDriver = (host, env) => {
     },
     async stop() {
       for (const client of users.values()) client.terminate();
+      holder.stop();
       sender?.terminate();
       redis?.disconnect();
     },
     async connectUser(id, onMessage) {
-      users.set(id, await RestanteClient.open(nextGateway(), DEVICE, await token(id), { onMessage }));
+      const url = nextGateway();
+      if (users.size >= CONNECTIONS_IN_PROCESS)
+        return holder.open({ id, url, device: DEVICE, token: await token(id) }, onMessage);
+      users.set(id, await RestanteClient.open(url, DEVICE, await token(id), { onMessage }));
     },
     async disconnectUser(id) {
       const user = users.get(id);
