@@ -28,6 +28,9 @@ export function utf8Bytes(text: string): number {
   return bytes;
 }
 
+/** Whether a body is over its bound. Only one that could be is counted: no unit of UTF-16 takes more than three bytes. */
+const isBodyTooLarge = (body: string): boolean => body.length * 3 > MAX_BODY_BYTES && utf8Bytes(body) > MAX_BODY_BYTES;
+
 export const attachmentSchema = z.object({
   url: z.url().max(2048),
   contentType: z.string().min(1).max(255),
@@ -40,7 +43,7 @@ export const messageFields = {
   id: messageIdSchema,
   body: z
     .string()
-    .refine((text) => utf8Bytes(text) <= MAX_BODY_BYTES, `over ${MAX_BODY_BYTES} bytes`)
+    .refine((text) => !isBodyTooLarge(text), `over ${MAX_BODY_BYTES} bytes`)
     .meta({ maxLength: MAX_BODY_BYTES, description: `opaque, at most ${MAX_BODY_BYTES} bytes of UTF-8` }),
   kind: z
     .string()
@@ -119,7 +122,7 @@ export function parseClientFrame(text: string): ParsedFrame {
 /** True where the one thing to say is that `body` is over its bound: `too_large`, not `bad_field`. */
 export function bodyTooLarge(value: unknown): boolean {
   const body = (value as { body?: unknown } | null)?.body;
-  return typeof body === 'string' && utf8Bytes(body) > MAX_BODY_BYTES;
+  return typeof body === 'string' && isBodyTooLarge(body);
 }
 
 /** The first problems of a failed parse, each with the path of its field; `whole` is what the value is called as a whole. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 export const USER_PATTERN = /^[A-Za-z0-9_.@-]{1,128}$/;
 export const DEVICE_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 export const MESSAGE_ID_PATTERN = /^[A-Za-z0-9_-]{8,64}$/;
+const DIRECT_PATTERN = /^dm:([A-Za-z0-9_.@-]{1,128}):([A-Za-z0-9_.@-]{1,128})$/;
 export const GROUP_PATTERN = /^grp:[A-Za-z0-9_-]{1,64}$/;
 
 export const userSchema = z.string().regex(USER_PATTERN, 'must match [A-Za-z0-9_.@-]{1,128}');
@@ -33,10 +34,9 @@ export function directConversation(a: string, b: string): string {
 /** Takes a conversation id apart. @returns undefined where it is not one in canonical form. */
 export function parseConversation(conversation: string): ConversationParts | undefined {
   if (conversation.startsWith('dm:')) {
-    const [, a, b, more] = conversation.split(':');
-    if (a === undefined || b === undefined || more !== undefined) return undefined;
-    if (!USER_PATTERN.test(a) || !USER_PATTERN.test(b) || a > b) return undefined;
-    return { kind: 'dm', members: [a, b] };
+    // One look, for each message is looked at several times.
+    const [, a, b] = DIRECT_PATTERN.exec(conversation) ?? [];
+    return a !== undefined && b !== undefined && a <= b ? { kind: 'dm', members: [a, b] } : undefined;
   }
   return GROUP_PATTERN.test(conversation) ? { kind: 'group', id: conversation.slice(4) } : undefined;
 }

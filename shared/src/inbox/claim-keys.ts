@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /**
  * Where a sender's claims lie: in two hashes that take turns (ADR 10). Each takes new claims for a period and is forgotten as a whole, once
@@ -18,7 +18,7 @@ export const turnKeys = (sender: string): string[] => TURNS.map((turn) => `d:{${
 
 /** The field of an id, which is the first 63 bits of its SHA-256, for Redis packs numbers up to that; and its leaf of each turn. */
 export function placesOf(sender: string, id: string): { field: string; leaves: string[] } {
-  const field = String(createHash('sha256').update(id).digest().readBigUInt64BE() >> 1n);
+  const field = String(hash('sha256', id, 'buffer').readBigUInt64BE() >> 1n);
   const leaf = Number(field.slice(-4)) % LEAVES;
   return { field, leaves: turnKeys(sender).map((key) => `${key}:${leaf}`) };
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as hashOf } from 'node:crypto';
 import { directConversation, parseConversation } from '../contract/ids.ts';
 import type { RedisStore, RedisValue, ScriptCall } from '../runtime/redis.ts';
 import { placesOf, turnAt, turnKeys } from './claim-keys.ts';
@@ -24,8 +24,7 @@ function claimText({ sender, position, conversation, hash }: Claim): string {
 }
 
 /** What makes two sends the same, as a hash: the first 48 bits of its SHA-256, in base64url. */
-export const contentHash = (content: string): string =>
-  createHash('sha256').update(content).digest('base64url').slice(0, HASH_LETTERS);
+export const contentHash = (content: string): string => hashOf('sha256', content, 'base64url').slice(0, HASH_LETTERS);
 
 /**
  * Claims each (sender, id) for its position, first come first served, one round trip for all (decision 5).
