@@ -115,6 +115,7 @@ describe('send', () => {
     await settled();
     expect(types()).toEqual(['accepted message-1', 'stored message-1']);
     stored('message-1');
+    await settled();
     expect(types()).toEqual(['stored message-1']);
     expect(connection.sending!.size).toBe(0);
   });

@@ -354,8 +354,10 @@ describe('answers to sends', () => {
     message: 'other',
   };
 
-  it('are written without the address', () => {
+  it('are written without the address, those of one turn in one write', async () => {
     give(stored, rejected);
+    expect(socket.take()).toEqual([]);
+    await new Promise(setImmediate);
     expect(socket.take()).toEqual([
       { t: 'stored', id: 'message-1', conversation: 'dm:alice:bob', position: 7, at: 9 },
       { t: 'rejected', id: 'message-2', code: 'duplicate_conflict', message: 'other', retryable: false },

@@ -133,7 +133,8 @@ function answer(
 ): void {
   const text = JSON.stringify(frame);
   if (connection.sending?.has(frame.id)) connection.sending.set(frame.id, text);
-  else send(connection, text);
+  // Who sends many is answered many times in a turn: a write each was most of what a message costs in system calls.
+  else sendTogether(connection, text);
 }
 
 function sameGeneration(connection: Connection, gen: number, options: DeliverOptions): boolean {
