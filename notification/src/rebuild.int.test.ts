@@ -349,6 +349,7 @@ describe('a rebuild', () => {
       cuts: [9, 9],
       group: [0, 30],
     });
+    world.devices[0]!.seenAt = BORN;
     await write(world);
     rig.user = world.user;
     await rig.connect('d0', 'c0');
