@@ -51,4 +51,18 @@ describe('sleep', () => {
     await sleep(1, signal);
     expect(listeners).toBe(0);
   });
+
+  it('lets many wait for one signal, without a warning', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => void warnings.push(warning);
+    process.on('warning', note);
+    const controller = new AbortController();
+    const sleeping = Array.from({ length: 50 }, () => sleep(3_600_000, controller.signal));
+    controller.abort();
+    await Promise.all(sleeping);
+    // Warnings are told in a turn of their own.
+    await new Promise(setImmediate);
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
+  });
 });

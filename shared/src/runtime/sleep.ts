@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** Resolves after `ms`, or at once where the signal is or gets aborted: who waits then looks at the signal. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -8,7 +10,10 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(end, ms);
-    signal?.addEventListener('abort', end, { once: true });
+    if (!signal) return;
+    // Many may wait for one signal, each until its own end: Node takes more than ten for a leak, and says so in the log of whoever is throttled.
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', end, { once: true });
   });
 }
 
