@@ -3,15 +3,18 @@ import { deletedEntry, messageEntry, ownCopy } from '@restante/shared/contract/e
 import { directConversation, positionOf } from '@restante/shared/contract/ids';
 import { memberItem, membershipItem, metaItem } from '@restante/shared/inbox/conversations-dynamo';
 import { type DeviceRow, readDevices } from '@restante/shared/inbox/devices-dynamo';
+import type { Inbox } from '@restante/shared/inbox/inbox-redis';
+import { rebuildKey } from '@restante/shared/inbox/scripts';
 import { InboxRig, inboxEntry } from '@restante/shared/inbox/test-inbox';
 import { testLogger } from '@restante/shared/kafka/test-topic';
 import { createDynamo, type Item, writeAll } from '@restante/shared/runtime/dynamo';
+import type { ScriptCall } from '@restante/shared/runtime/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CommitBarrier, Cut } from './commit-barrier.ts';
 import { readCursors } from './cursors-dynamo.ts';
 import { Permits } from './permits.ts';
-import { rebuild } from './rebuild.ts';
+import { type RebuildContext, rebuild } from './rebuild.ts';
 import { SeenDevices } from './seen-devices-dynamo.ts';
 
 const rig = new InboxRig({ windowEntries: 1000 });
@@ -234,12 +237,20 @@ async function enqueueSince(world: World, from: InboxRig): Promise<void> {
   }
 }
 
-const run = (world: World, on = rig, barrier = fakeBarrier(world.cut)) =>
+const run = (world: World, on = rig, barrier = fakeBarrier(world.cut), more: Partial<RebuildContext> = {}) =>
   rebuild(
     world.user,
-    { ...common, inbox: on.inbox, barrier, partitionFor: partitionOf(world) },
+    { ...common, inbox: on.inbox, barrier, partitionFor: partitionOf(world), ...more },
     new AbortController().signal,
   );
+type Gate = { open: () => void; opened: Promise<void> };
+function gate(): Gate {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
+}
 const entriesOf = async (of: InboxRig): Promise<string[]> =>
   (await of.store.client.lrange(of.keys().list, '0', '-1')).map((element) => element.slice(element.indexOf('{')));
 
@@ -388,6 +399,50 @@ describe('a rebuild', () => {
     expect(cuts).toEqual([]);
     expect(await rig.cursor('d0')).toBe(0);
     expect(await rig.cursor('d1')).toBe(world.log.filter(({ position }) => position < positionOf(1, 4)).length);
+  });
+
+  it('is not mixed with another that goes on without its token, as where Redis lost all', async () => {
+    const world = build({
+      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] }],
+      cuts: [9, 9],
+      group: [0, 30],
+    });
+    await write(world);
+    await enqueueSince(world, rig);
+    const began = gate();
+    const othersStaged = gate();
+    const staged = gate();
+    const swapped = gate();
+    const beforeSwap = (here: Gate, there: Gate, maxEntries = rig.inbox.limits.maxEntries): Inbox => {
+      const runOne = async (call: ScriptCall) => {
+        if (call.script === 'inbox:rebuild-swap') {
+          here.open();
+          await there.opened;
+        }
+        return rig.store.runOne(call);
+      };
+      const limits = { ...rig.inbox.limits, maxEntries };
+      return { limits, store: { client: rig.store.client, runOne } } as unknown as Inbox;
+    };
+    // One, which would keep two entries, is stopped before it stages, and goes on when the other has staged and not swapped.
+    const stopped = run(world, rig, undefined, {
+      inbox: beforeSwap(staged, swapped, 2),
+      reading: {
+        with: async (work) => {
+          await rig.store.client.del(rebuildKey(world.user));
+          began.open();
+          await othersStaged.opened;
+          return work();
+        },
+      },
+    });
+    await began.opened;
+    const other = { inbox: beforeSwap(othersStaged, staged) };
+    expect(await run(world, rig, undefined, other)).toEqual([]);
+    swapped.open();
+    expect(await stopped).toBeUndefined();
+    expect(await entriesOf(rig)).toEqual(expected(world).map((one) => shown(world, one)));
   });
 
   it('waits for the row of a device that is connected, but not for ever: it may have been forgotten', async () => {

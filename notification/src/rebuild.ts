@@ -28,7 +28,7 @@ export type RebuildContext = {
   barrier: CommitBarrier;
   partitionFor: (conversation: string) => number;
   /** For what holds a history in memory: of those that have none, many more go on at once. */
-  reading: Permits;
+  reading: Pick<Permits, 'with'>;
   seen: Pick<SeenDevices, 'saw' | 'wrote'>;
 };
 
@@ -131,7 +131,8 @@ async function swap(
   );
   const owed = kept.filter((item) => devices.length === 0 || devices.some((row) => !acked(row, item)));
   const missing = owed.splice(0, Math.max(0, owed.length - inbox.limits.maxEntries));
-  await stage(user, owed, inbox);
+  const staged = stagedKey(user, token);
+  await stage(staged, owed, inbox);
 
   const tail = missing.length + owed.length;
   const packed = devices.map((row) => {
@@ -145,7 +146,7 @@ async function swap(
   const named = [...new Set(missing.map(({ conversation }) => conversation))].slice(0, 100);
   const reply = (await inbox.store.runOne({
     script: 'inbox:rebuild-swap',
-    keys: [...inboxKeys(user), rebuildKey(user), stagedKey(user)],
+    keys: [...inboxKeys(user), rebuildKey(user), staged],
     args: [
       token,
       begun.gen,
@@ -163,16 +164,16 @@ async function swap(
   return reply[0] === 'ok' ? reply.slice(2) : undefined;
 }
 
-async function stage(user: string, kept: readonly Kept[], inbox: Inbox): Promise<void> {
-  const { client } = inbox.store;
-  const key = stagedKey(user);
+/** In one transaction: a client that sends it again, for its answer was lost, leaves it there once. */
+async function stage(key: string, kept: readonly Kept[], inbox: Inbox): Promise<void> {
   const now = Date.now();
-  await client.del(key);
+  const steps = inbox.store.client.multi().del(key);
   for (let i = 0; i < kept.length; i += STAGE_PAGE) {
     const page = kept
       .slice(i, i + STAGE_PAGE)
       .map(({ expiresAtMs, partition, entry }) => `${now},${expiresAtMs},${partition},${entry}`);
-    await client.rpush(key, ...page);
+    steps.rpush(key, ...page);
   }
-  if (kept.length > 0) await client.pexpire(key, STAGED_TTL_MS);
+  if (kept.length > 0) steps.pexpire(key, STAGED_TTL_MS);
+  for (const [error] of (await steps.exec()) ?? []) if (error) throw error;
 }

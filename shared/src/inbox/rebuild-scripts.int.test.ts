@@ -138,7 +138,7 @@ describe('rebuild-swap', () => {
   it('leaves nothing behind: the token is free, the staged list gone', async () => {
     const begun = await begin();
     await rig.rebuildSwap(begun, { staged: staged(10), cut: { 0: 11 } });
-    expect(await rig.store.client.exists(rebuildKey(rig.user), `inbox:{${rig.user}}:staged`)).toBe(0);
+    expect(await rig.store.client.exists(rebuildKey(rig.user), `inbox:{${rig.user}}:staged:token`)).toBe(0);
     expect(await rig.rebuildSwap(begun)).toBe('again');
   });
 

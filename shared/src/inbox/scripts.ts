@@ -81,4 +81,5 @@ export const inboxKeys = (user: string): string[] => [
   `inbox:{${user}}:acked`,
 ];
 export const rebuildKey = (user: string): string => `inbox:{${user}}:rebuild`;
-export const stagedKey = (user: string): string => `inbox:{${user}}:staged`;
+/** Each rebuild's own: one that has lost its token, as with all of Redis, may go on staging while another does. */
+export const stagedKey = (user: string, token: string): string => `inbox:{${user}}:staged:${token}`;

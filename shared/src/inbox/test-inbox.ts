@@ -198,7 +198,7 @@ export class InboxRig {
     options: RebuildOptions = {},
   ): Promise<'again' | { tail: number; connections: string[] }> {
     const { token = 'token', devices = '', missing = 0, conversations = '', cut = {}, staged = [] } = options;
-    const key = stagedKey(this.user);
+    const key = stagedKey(this.user, token);
     await this.store.client.del(key);
     if (staged.length > 0) await this.store.client.rpush(key, ...staged);
     const args = [token, begun.gen, begun.base, newGeneration(), missing, conversations, devices, begun.store];

@@ -1,5 +1,5 @@
 -- Ends a rebuild: the staged history, then what was enqueued meanwhile, becomes the inbox, as a new generation.
--- KEYS[5] inbox:{user}:rebuild   KEYS[6] inbox:{user}:staged, elements from the history, oldest first
+-- KEYS[5] inbox:{user}:rebuild   KEYS[6] inbox:{user}:staged:<token>, elements from the history, oldest first
 -- ARGV[2] token   ARGV[3] gen at the beginning   ARGV[4] base at the beginning   ARGV[5] new gen   ARGV[6] entries that did not fit
 -- ARGV[7] their conversations   ARGV[8] devices, as in meta   ARGV[9] store at the beginning
 -- ARGV[10] 1: not where a session's device is not among these, for its row was made after they were read
