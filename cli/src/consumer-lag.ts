@@ -1,10 +1,7 @@
-import { TOPICS } from '@restante/shared/contract/events';
+import { CONSUMER_GROUPS } from '@restante/shared/contract/events';
 import { committed, logEnds, withAdmin } from '@restante/shared/kafka/topics';
 import { readSettings } from '@restante/shared/runtime/settings';
 import { openKafka } from './open-kafka.ts';
-
-/** The durable groups, each with what it reads. */
-const GROUPS = { messaging: TOPICS.incoming, notification: TOPICS.userEvents } as const;
 
 /**
  * How many records each durable group has not committed yet. A group that never committed has all of them to do.
@@ -16,7 +13,7 @@ export async function consumerLags(
 ): Promise<Record<string, number>> {
   const kafka = openKafka('status', brokers.split(','), readSettings(['KAFKA_AUTH', 'AWS_REGION'], env));
   return withAdmin(kafka, async (admin) => {
-    const lags = Object.entries(GROUPS).map(async ([group, topic]): Promise<[string, number]> => {
+    const lags = Object.entries(CONSUMER_GROUPS).map(async ([group, topic]): Promise<[string, number]> => {
       const [ends, done] = await Promise.all([logEnds(admin, topic), committed(admin, group, topic)]);
       return [group, lagOf(ends, done)];
     });

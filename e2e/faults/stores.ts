@@ -1,5 +1,5 @@
 import { type DynamoDBClient, paginateScan } from '@aws-sdk/client-dynamodb';
-import { TOPICS } from '@restante/shared/contract/events';
+import { CONSUMER_GROUPS, TOPICS } from '@restante/shared/contract/events';
 import { DUE_SHARDS } from '@restante/shared/inbox/due-queue-redis';
 import { inboxKeys } from '@restante/shared/inbox/scripts';
 import { createKafka } from '@restante/shared/kafka/client';
@@ -13,8 +13,6 @@ import type { Event, Recorder } from './history.ts';
 import type { System } from './system.ts';
 
 const logger = pino({ level: 'silent' });
-/** Who consumes what: at rest neither lags. */
-const GROUPS = { messaging: TOPICS.incoming, notification: TOPICS.userEvents } as const;
 const READ_WITHIN_MS = 60_000;
 
 type Of<T extends Event['t']> = Extract<Event, { t: T }>;
@@ -133,7 +131,7 @@ export class Stores {
   async lags(): Promise<Of<'lag'>[]> {
     return withAdmin(this.#kafka, async (admin) => {
       const lags: Of<'lag'>[] = [];
-      for (const [group, topic] of Object.entries(GROUPS)) {
+      for (const [group, topic] of Object.entries(CONSUMER_GROUPS)) {
         const [ends, done] = await Promise.all([logEnds(admin, topic), committed(admin, group, topic)]);
         for (const [partition, end] of ends)
           lags.push({ t: 'lag', group, partition, records: end - (done.get(partition) ?? 0) });

@@ -1,3 +1,4 @@
+import { CONSUMER_GROUPS } from '@restante/shared/contract/events';
 import { createKafka } from '@restante/shared/kafka/client';
 import { ensureTopics, TOPIC_SETTINGS, TopicMismatchError, topicSpecs, withAdmin } from '@restante/shared/kafka/topics';
 import { createDynamo } from '@restante/shared/runtime/dynamo';
@@ -6,8 +7,6 @@ import { readSettings } from '@restante/shared/runtime/settings';
 import { sleep } from '@restante/shared/runtime/sleep';
 import { ensureTables, TableMismatchError } from '@restante/shared/runtime/tables';
 
-/** The consumers' groups: those that services join under their own name. */
-const GROUPS = ['messaging', 'notification'];
 const TRIES = 5;
 const RETRY_MS = 500;
 
@@ -34,7 +33,9 @@ export async function prepareStores(env: Record<string, string | undefined>): Pr
  * before the consumers are, who would warn of it.
  */
 const askForGroups = (kafka: ReturnType<typeof createKafka>): Promise<unknown> =>
-  withAdmin(kafka, (admin) => Promise.all(GROUPS.map((groupId) => admin.fetchOffsets({ groupId }))));
+  withAdmin(kafka, (admin) =>
+    Promise.all(Object.keys(CONSUMER_GROUPS).map((groupId) => admin.fetchOffsets({ groupId }))),
+  );
 
 /** A broker that has just started may not know a topic yet that it has just made. What doesn't match won't match later either. */
 async function patiently(work: () => Promise<unknown>): Promise<void> {

@@ -254,6 +254,14 @@ function gate(): Gate {
 const entriesOf = async (of: InboxRig): Promise<string[]> =>
   (await of.store.client.lrange(of.keys().list, '0', '-1')).map((element) => element.slice(element.indexOf('{')));
 
+/** Six records of one conversation, for a user with one device, which has acked none. */
+const SIX_FOR_ONE: WorldSpec = {
+  records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
+  devices: [{ first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] }],
+  cuts: [9, 9],
+  group: [0, 30],
+};
+
 describe('a rebuild', () => {
   it('gives exactly what is owed, in order, and every device its place in it', async () => {
     await fc.assert(
@@ -402,12 +410,7 @@ describe('a rebuild', () => {
   });
 
   it('is not mixed with another that goes on without its token, as where Redis lost all', async () => {
-    const world = build({
-      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
-      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] }],
-      cuts: [9, 9],
-      group: [0, 30],
-    });
+    const world = build(SIX_FOR_ONE);
     await write(world);
     await enqueueSince(world, rig);
     const began = gate();
@@ -454,12 +457,7 @@ describe('a rebuild', () => {
   });
 
   it('of one inbox by several at once is done once', async () => {
-    const world = build({
-      records: Array.from({ length: 6 }, () => ({ where: 0, own: false, deletes: null, gap: 1 })),
-      devices: [{ first: true, cursors: [null, null, null, null], inRedis: false, after: [0, 0] }],
-      cuts: [9, 9],
-      group: [0, 30],
-    });
+    const world = build(SIX_FOR_ONE);
     await write(world);
     rig.user = world.user;
     await rig.connect('d0', 'c0');

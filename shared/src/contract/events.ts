@@ -11,6 +11,8 @@ export const TOPICS = {
   deadLetters: 'dead_letters',
   receipts: 'receipts',
 } as const;
+/** The topic that each service reads, by its consumers' group. */
+export const CONSUMER_GROUPS = { messaging: TOPICS.incoming, notification: TOPICS.userEvents } as const;
 export const MAX_RECORD_BYTES = 512 * 1024;
 
 /** Where the answer to a command goes: a connection and the slot of the gateway that owns it. HTTP has none. */
